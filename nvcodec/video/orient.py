@@ -1,0 +1,76 @@
+"""Display matrices: how stored pixels must be turned and mirrored before they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from numpy.typing import NDArray
+
+__all__ = ["UPRIGHT", "Orientation", "orientation_of"]
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight ways a picture can lie: transpose first, then flip.
+
+    Attributes:
+        transpose: swap rows and columns.
+        flip_x: then mirror left-right.
+        flip_y: then mirror top-bottom.
+    """
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the stored picture is a mirror image, which no rotation alone would mend."""
+        return self.transpose ^ self.flip_x ^ self.flip_y
+
+    @property
+    def rotation(self) -> int:
+        """Clockwise degrees (0, 90, 180, 270) to turn the stored picture, after mirroring it
+        left-right if `mirrored`."""
+        if self.transpose:
+            return 90 if self.flip_x else 270
+        return 180 if self.flip_y else 0
+
+    def apply(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Stored pixels [h, w, 3] -> upright pixels, [w, h, 3] if transposed; contiguous uint8."""
+        out = rgb.transpose(1, 0, 2) if self.transpose else rgb
+        if self.flip_x:
+            out = out[:, ::-1]
+        if self.flip_y:
+            out = out[::-1]
+        return np.ascontiguousarray(out)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Stored (width, height) -> upright (width, height)."""
+        return (height, width) if self.transpose else (width, height)
+
+    def aspect(self, sample_aspect_ratio: Fraction) -> Fraction:
+        """Sample aspect ratio (width / height of a pixel) after turning."""
+        return 1 / sample_aspect_ratio if self.transpose else sample_aspect_ratio
+
+
+UPRIGHT = Orientation()
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Read a decoded frame's display matrix; angles between right angles go to the nearest."""
+    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if data is None:
+        return UPRIGHT
+    matrix = np.frombuffer(bytes(data), dtype=np.int32)
+    if matrix.size < 9:
+        return UPRIGHT
+    # Row vectors: x' = a x + c y, y' = b x + d y.
+    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(False, a < 0, d < 0)
+    return Orientation(True, c < 0, b < 0)
