@@ -199,7 +199,7 @@ def _gray_to_rgb(frame: av.VideoFrame, full_range: bool) -> NDArray[np.uint8]:
     bits = _GRAY_FORMATS[name]
     plane = frame.planes[0]
     kind = np.dtype("u1" if bits == 8 else ">u2" if name.endswith("be") else "<u2")
-    rows = np.frombuffer(plane, kind).reshape(plane.height, plane.line_size // kind.itemsize)
+    rows = np.frombuffer(bytes(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
     luma = rows[:, : plane.width].astype(np.float32)
     if full_range:
         low, span = 0.0, float(2**bits - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -63,7 +64,8 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Read a decoded frame's display matrix; angles between right angles go to the nearest."""
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    entries: Any = frame.side_data  # PyAV's stubs take it for a mapping of strings
+    data = next((entry for entry in entries if entry.type == SideDataType.DISPLAYMATRIX), None)
     if data is None:
         return UPRIGHT
     matrix = np.frombuffer(bytes(data), dtype=np.int32)

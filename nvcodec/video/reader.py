@@ -25,7 +25,7 @@ from nvcodec.errors import InputError, UsageError
 from nvcodec.video import source
 from nvcodec.video.color import YuvToRgb, check_supported
 from nvcodec.video.info import Frame, VideoInfo
-from nvcodec.video.orient import orientation_of
+from nvcodec.video.orient import Orientation, orientation_of
 from nvcodec.video.probe import describe, nominal_ticks, picture_tags
 from nvcodec.video.timeline import Timeline
 
@@ -83,6 +83,8 @@ class VideoSource:
         self._container: InputContainer | None = None
         self._rgb = YuvToRgb()
         self._warned: set[str] = set()
+        self.info: VideoInfo
+        self._orientation: Orientation
         try:
             self._stream = self._open()
             self._nominal = nominal_ticks(self._stream)
@@ -149,7 +151,7 @@ class VideoSource:
         self._container = source.open_container(self._path)
         stream = source.pick_video(self._container, self.name)
         stream.codec_context.thread_count = self._threads
-        stream.codec_context.thread_type = self._thread_type  # type: ignore[assignment]
+        stream.codec_context.thread_type = self._thread_type
         return stream
 
     def _first_frame(self) -> _Decoded:

@@ -17,7 +17,7 @@ from av.stream import Disposition
 
 from nvcodec.errors import InputError
 
-__all__ = ["IMAGE_FPS", "is_image_container", "is_pattern", "open_container", "pick_video"]
+__all__ = ["IMAGE_FPS", "has_number", "is_image_container", "is_pattern", "open_container", "pick_video"]
 
 IMAGE_FPS = Fraction(25)
 _PATTERN = re.compile(r"%0?\d*d")
@@ -28,9 +28,14 @@ _IMAGE_SUFFIXES = {
 }  # fmt: skip
 
 
+def has_number(path: str) -> bool:
+    """Whether the file's name has a place for a number, as in `frame_%05d.png`."""
+    return bool(_PATTERN.search(os.path.basename(path)))
+
+
 def is_pattern(path: str) -> bool:
     """Whether `path` names numbered images (`frame_%05d.png`) rather than a file of that very name."""
-    return bool(_PATTERN.search(path)) and not os.path.exists(path)
+    return has_number(path) and not os.path.exists(path)
 
 
 def is_image_container(container: InputContainer) -> bool:
@@ -53,7 +58,7 @@ def open_container(path: str) -> InputContainer:
         return _open(f"file:{path}", path, options, "image2")
     _check_file(Path(path))
     forced = None
-    if _PATTERN.search(path) and Path(path).suffix.lower() in _IMAGE_SUFFIXES:
+    if has_number(path) and Path(path).suffix.lower() in _IMAGE_SUFFIXES:
         # A real file whose name looks like a pattern: take it literally.
         options["pattern_type"] = "none"
         forced = "image2"
