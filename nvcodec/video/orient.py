@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -64,8 +64,7 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Read a decoded frame's display matrix; angles between right angles go to the nearest."""
-    entries: Any = frame.side_data  # PyAV's stubs take it for a mapping of strings
-    data = next((entry for entry in entries if entry.type == SideDataType.DISPLAYMATRIX), None)
+    data = next((d for d in _side_data(frame) if d.type == SideDataType.DISPLAYMATRIX), None)
     if data is None:
         return UPRIGHT
     matrix = np.frombuffer(bytes(data), dtype=np.int32)
@@ -76,3 +75,23 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, a < 0, d < 0)
     return Orientation(True, c < 0, b < 0)
+
+
+def _side_data(frame: av.VideoFrame) -> list[Any]:
+    """The frame's side data, whatever else is among it.
+
+    PyAV raises on kinds that its list lacks, among them the EXIF of photographs and the view numbers of
+    stereo video, even when only the display matrix is wanted. Its list is an Enum: once that has happened,
+    unknown kinds get members of their own.
+    """
+    try:
+        return list(cast(Any, frame.side_data))
+    except ValueError:
+        setattr(SideDataType, "_missing_", classmethod(_unknown_kind))  # noqa: B010 (typed as final)
+        return list(cast(Any, frame.side_data))
+
+
+def _unknown_kind(cls: type[Any], value: object) -> Any:
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member

@@ -91,11 +91,12 @@ class ContainerSink:
     def _muxer_options(self, audio: Sequence[AudioStream]) -> dict[str, str]:
         if not self._form.exact_ticks:
             return {}
-        # mp4 keeps times in 1/timescale seconds: the track's own ticks, and for edit lists (the first frame's
-        # offset) ticks that hold the video's and the audio's alike. The muxer's own choice is 1 ms.
+        # mp4 keeps times in 1/timescale seconds: the track's own ticks, and for the edit list (the first
+        # frame's offset) and chapters ticks that hold those of video, audio and milliseconds alike.
         scale = min(self._base.denominator, _MAX_TIMESCALE)
-        common = math.lcm(scale, *(stream.time_base.denominator for stream in audio))
-        movie = common if common <= _MAX_TIMESCALE else scale
+        sound = [stream.time_base.denominator for stream in audio]
+        choices = (math.lcm(scale, 1000, *sound), math.lcm(scale, *sound), math.lcm(scale, 1000))
+        movie = next((choice for choice in choices if choice <= _MAX_TIMESCALE), scale)
         return {"video_track_timescale": str(scale), "movie_timescale": str(movie)}
 
     def _add_video(self, pix_fmt: str) -> av.VideoStream:
@@ -109,6 +110,9 @@ class ContainerSink:
         context.time_base = self._base
         stream.time_base = self._base
         context.sample_aspect_ratio = track.sample_aspect_ratio
+        if track.sample_aspect_ratio != 1 and self._form.codec != "libx264":
+            # PyAV sets the codec's aspect but not the stream's, which is the one these muxers write.
+            log.warning("%s: pixel aspect %s is not stored", self._name, track.sample_aspect_ratio)
         context.colorspace = self.color.matrix
         context.color_primaries = self.color.primaries
         context.color_trc = self.color.transfer

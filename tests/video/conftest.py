@@ -56,6 +56,19 @@ def _fill_audio(container: Any, stream: Any, seconds: float, rate: int) -> None:
 
 
 @pytest.fixture
+def song(tmp_path: Path) -> Callable[..., Path]:
+    """song(name, codec, seconds, rate) -> path of a file with silent audio alone."""
+
+    def make(name: str, codec: str = "aac", seconds: float = 0.3, rate: int = 48000) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w") as out:
+            _fill_audio(out, _add_audio(out, codec, rate), seconds, rate)
+        return path
+
+    return make
+
+
+@pytest.fixture
 def clip(tmp_path: Path) -> Callable[..., Path]:
     """clip(name, frames, ...) -> path of a video made with PyAV alone, independent of the writer under test.
 
