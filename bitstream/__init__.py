@@ -1,0 +1,144 @@
+"""The `.mvt` container and its token coders: bytes only, no video and no networks.
+
+Writing, to anything with write():
+
+    header = Header(width=640, height=360, padded_width=640, padded_height=360, ...)
+    with Writer(sink, header) as writer:
+        writer.write_meta({"title": "..."})
+        writer.write_segment(Segment(pts, encode_tokens(tokens, header.coder), qp=20))
+
+Reading by index, and front to back:
+
+    with Reader("film.mvt") as reader:
+        segment = reader.read_segment(reader.find(pts))
+        shape = reader.header.token_shape(segment.frame_count)
+        tokens = decode_tokens(segment.payload, shape, reader.header.coder)
+
+    for item in StreamReader(sys.stdin.buffer): ...
+
+`scan` tells the state of every chunk. FORMAT.md in this folder is the byte layout; errors.py shows
+the error tree. The container needs the standard library only; numpy and constriction are imported
+on the first use of a token function, so that reading a header stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .assemble import Item, Meta
+from .audio import AudioPackets, AudioStream, Packet
+from .chunks import VERSION
+from .errors import (
+    BadAudio,
+    BadHeader,
+    BadIndex,
+    BadMeta,
+    BadSegment,
+    BadTable,
+    BadTokens,
+    BitstreamError,
+    CapExceeded,
+    ChunkCrcError,
+    CorruptError,
+    DuplicateHeader,
+    MissingHeader,
+    NotMvt,
+    TrailingData,
+    Truncated,
+    UnknownChunk,
+    UnknownCoder,
+    UnsupportedError,
+    UnsupportedVersion,
+    WrongTable,
+)
+from .header import CODER_LEARNED, CODER_NAMES, CODER_RAW, CODER_TABLE, Header
+from .index import AudioEntry, Index, SegmentEntry, Totals
+from .reader import Reader
+from .scan import ChunkStatus, scan
+from .segment import Segment
+from .stream import StreamReader, read_header
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from .bitpack import pack_tokens, unpack_tokens
+    from .entropy import BitDecoder, BitEncoder
+    from .table import Counts, StaticTable, count_contexts
+    from .tokens import decode_tokens, encode_tokens, open_payload, seal_payload
+
+_LAZY = {
+    "BitDecoder": "entropy",
+    "BitEncoder": "entropy",
+    "Counts": "table",
+    "StaticTable": "table",
+    "count_contexts": "table",
+    "decode_tokens": "tokens",
+    "encode_tokens": "tokens",
+    "open_payload": "tokens",
+    "pack_tokens": "bitpack",
+    "seal_payload": "tokens",
+    "unpack_tokens": "bitpack",
+}
+
+__all__ = [
+    "CODER_LEARNED",
+    "CODER_NAMES",
+    "CODER_RAW",
+    "CODER_TABLE",
+    "VERSION",
+    "AudioEntry",
+    "AudioPackets",
+    "AudioStream",
+    "BadAudio",
+    "BadHeader",
+    "BadIndex",
+    "BadMeta",
+    "BadSegment",
+    "BadTable",
+    "BadTokens",
+    "BitDecoder",
+    "BitEncoder",
+    "BitstreamError",
+    "CapExceeded",
+    "ChunkCrcError",
+    "ChunkStatus",
+    "CorruptError",
+    "Counts",
+    "DuplicateHeader",
+    "Header",
+    "Index",
+    "Item",
+    "Meta",
+    "MissingHeader",
+    "NotMvt",
+    "Packet",
+    "Reader",
+    "Segment",
+    "SegmentEntry",
+    "StaticTable",
+    "StreamReader",
+    "Totals",
+    "TrailingData",
+    "Truncated",
+    "UnknownChunk",
+    "UnknownCoder",
+    "UnsupportedError",
+    "UnsupportedVersion",
+    "Writer",
+    "WrongTable",
+    "count_contexts",
+    "decode_tokens",
+    "encode_tokens",
+    "open_payload",
+    "pack_tokens",
+    "read_header",
+    "scan",
+    "seal_payload",
+    "unpack_tokens",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

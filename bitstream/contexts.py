@@ -1,0 +1,195 @@
+"""Context model of the table coder: which earlier bits tell about the next one.
+
+A segment's tokens [T', H', W'] are coded latent frame by latent frame; a frame in 4 passes over
+the positions (row % 2, column % 2) = (0,0), (1,1), (0,1), (1,0); a pass bit by bit, all its
+positions at once. Every bit gets a small integer, its context, computed from bits that a decoder
+already has:
+
+- current vote: the 8 neighbours in this frame that belong to earlier passes vote with their bit;
+- previous vote: the 8 neighbours one frame earlier and the same place two frames earlier do so;
+- the bit at the same place one frame earlier;
+- drift: how many earlier bits of this token differ from the token one frame earlier;
+- stir: how many tokens around, and here before, last differed from their past.
+
+A neighbour's vote counts the more the fewer of its earlier bits differ from this token's, so that
+tokens that look alike predict each other. The first frame of a segment has no past; there the
+context is the current vote and the two bits before. All arithmetic is on small integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .bitpack import Bits, Tokens, join_bits
+
+__all__ = ["CONTEXTS", "INTRA_CONTEXTS", "PASSES", "QP_BUCKETS", "Coder", "code_tokens"]
+__all__ += ["qp_bucket"]
+
+PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
+QP_BUCKETS = 4
+
+_Signs: TypeAlias = npt.NDArray[np.int8]
+_Index: TypeAlias = npt.NDArray[np.int64]
+
+# Called for every pass and bit with the bit's number, the slice of the token grid
+# (frame, rows, columns) and int64 contexts [K]; returns the K bits as uint8, in row order.
+Coder: TypeAlias = Callable[[int, tuple[int, slice, slice], _Index], Bits]
+
+_NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
+# A voter loses one of its lives for each bit that differs; its vote weighs lives squared.
+_LIVES = 4
+# Vote sums lie within +-9 * 16.
+_REACH = 9 * _LIVES**2
+
+
+def _levels(edges: tuple[int, ...], scale: int) -> _Index:
+    """Scaled level (number of edges at or below) of each vote sum, to be indexed with sum + 144."""
+    sums = np.arange(-_REACH, _REACH + 1)
+    return np.searchsorted(np.array(edges), sums, side="right").astype(np.int64) * scale
+
+
+# A later frame's context is ((current * 7 + previous) * 4 + drift) * 8 + stir * 2 + bit before.
+_INTRA_LEVELS = _levels((-40, -24, -14, -8, -4, -1, 1, 4, 8, 14, 24, 40), 9)
+_CURRENT_LEVELS = _levels((-16, -8, -4, -1, 1, 4, 8, 16), 7 * 32)
+_PREVIOUS_LEVELS = _levels((-20, -7, -1, 1, 7, 20), 32)
+# Earlier bits that differ from the token one frame earlier: none, 1 or 2, 3 to 5, more.
+_DRIFT_LEVELS = np.array([0, 1, 1, 2, 2, 2] + [3] * 19, np.int64) * 8
+# Tokens of 9 that changed: none, 1 or 2, more. Level 0 is kept for "nothing known yet".
+_STIR_LEVELS = np.array([3, 2, 2] + [1] * 7, np.int64) * 2
+
+INTRA_CONTEXTS = 13 * 9
+# Contexts of one bit: first those of first frames, then those of later ones.
+CONTEXTS = INTRA_CONTEXTS + 9 * 7 * 4 * 4 * 2
+
+
+def qp_bucket(qp: int) -> int:
+    """Bucket 0..3 of qp 0..63; each has its own statistics."""
+    return qp * QP_BUCKETS // 64
+
+
+@dataclass
+class _Frame:
+    """One latent frame and its past, all padded by one position on each side.
+
+    Attributes:
+        signs: int8 [bits, H'+2, W'+2], -1 or 1 where decoded, else 0.
+        past: the signs of one and two frames earlier; fewer where there are none.
+        moved: int8 [H'+2, W'+2], 1 where the last decoded token differs from the one before it.
+    """
+
+    signs: _Signs
+    past: list[_Signs]
+    moved: _Signs
+
+    def view(self, plane: _Signs, number: int, step: tuple[int, int] = (0, 0)) -> _Signs:
+        """Part of plane [..., H'+2, W'+2] at one pass's positions, moved by step."""
+        row, column = PASSES[number]
+        height, width = plane.shape[-2:]
+        top, left = 1 + row + step[0], 1 + column + step[1]
+        return plane[..., top : height - 1 + step[0] : 2, left : width - 1 + step[1] : 2]
+
+
+class _Pass:
+    """Contexts of one pass over one latent frame."""
+
+    def __init__(self, frame: _Frame, number: int) -> None:
+        row, column = PASSES[number]
+        self._inter = bool(frame.past)
+        known = [
+            step
+            for step in _NEIGHBOURS
+            if PASSES.index(((row + step[0]) % 2, (column + step[1]) % 2)) < number
+        ]
+        voters = [frame.view(frame.signs, number, step) for step in known]
+        self._split = len(voters)
+        if self._inter:
+            voters += [frame.view(frame.past[0], number, step) for step in _NEIGHBOURS]
+            voters += [frame.view(plane, number) for plane in frame.past[1:]]
+        target = frame.view(frame.signs, number)
+        bits, count = target.shape[0], target[0].size
+        self._voters = np.empty((len(voters), *target.shape), np.int8)
+        for place, voter in enumerate(voters):
+            self._voters[place] = voter
+        self._voters = self._voters.reshape(len(voters), bits, count)
+        self._lives = np.full((len(voters), count), _LIVES, np.int8)
+        if self._inter:
+            self._before = frame.view(frame.past[0], number).reshape(bits, count)
+            self._drift = np.zeros(count, np.uint8)
+            self._base = (self._before > 0) + (INTRA_CONTEXTS + self._stir(frame, number))
+        else:
+            self._own = np.zeros((bits + 2, count), np.int8)
+
+    @staticmethod
+    def _stir(frame: _Frame, number: int) -> _Index:
+        moved = sum(frame.view(frame.moved, number, step) for step in (*_NEIGHBOURS, (0, 0)))
+        levels: _Index = _STIR_LEVELS[np.ravel(moved)]
+        return levels if number or len(frame.past) > 1 else np.zeros_like(levels)
+
+    def contexts(self, bit: int) -> _Index:
+        """Return int64 contexts [K] of one bit, 0 <= context < CONTEXTS."""
+        votes = self._lives * self._lives
+        votes *= self._voters[:, bit]
+        current = votes[: self._split].sum(0, dtype=np.int16) + _REACH
+        if not self._inter:
+            own: _Index = self._own[bit + 1] * np.int64(3) + self._own[bit] + 4
+            return own + _INTRA_LEVELS[current]
+        previous = votes[self._split :].sum(0, dtype=np.int16) + _REACH
+        context: _Index = self._base[bit] + _CURRENT_LEVELS[current]
+        context += _PREVIOUS_LEVELS[previous]
+        context += _DRIFT_LEVELS[self._drift]
+        return context
+
+    def learn(self, bit: int, signs: _Signs) -> None:
+        """Take the coded bit as signs int8 [K] in {-1, 1}."""
+        np.subtract(self._lives, self._voters[:, bit] != signs, out=self._lives)
+        np.maximum(self._lives, 0, out=self._lives)
+        if self._inter:
+            self._drift += self._before[bit] != signs
+        else:
+            self._own[bit + 2] = signs
+
+
+def code_tokens(shape: tuple[int, int, int], bits: int, coder: Coder) -> Tokens:
+    """Walk a token grid in coding order; return the tokens that coder's answers make up.
+
+    Args:
+        shape: T', H', W'.
+        bits: bits of one token, 1..24.
+        coder: gives the bits, from the tokens when encoding, from the payload when decoding.
+
+    Returns:
+        uint32 [T', H', W'].
+    """
+    frames, height, width = shape
+    tokens = np.empty(shape, np.uint32)
+    moved = np.zeros((height + 2, width + 2), np.int8)
+    past: list[_Signs] = []
+    for place in range(frames):
+        frame = _Frame(np.zeros((bits, height + 2, width + 2), np.int8), past, moved)
+        for number in range(len(PASSES)):
+            _code_pass(frame, number, place, coder)
+        past = [frame.signs, *past[:1]]
+        tokens[place] = join_bits((frame.signs[:, 1:-1, 1:-1] > 0).view(np.uint8))
+    return tokens
+
+
+def _code_pass(frame: _Frame, number: int, place: int, coder: Coder) -> None:
+    target = frame.view(frame.signs, number)
+    if not target.size:
+        return
+    row, column = PASSES[number]
+    grid = (place, slice(row, None, 2), slice(column, None, 2))
+    model = _Pass(frame, number)
+    for bit in range(target.shape[0]):
+        coded = coder(bit, grid, model.contexts(bit))
+        signs = (coded.view(np.int8) << 1) - np.int8(1)
+        model.learn(bit, signs)
+        target[bit] = signs.reshape(target.shape[1:])
+    if frame.past:
+        before = frame.view(frame.past[0], number)
+        frame.view(frame.moved, number)[:] = (target != before).any(0)
