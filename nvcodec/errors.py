@@ -1,11 +1,11 @@
 """One exception tree for everything a user of nvcodec can meet.
 
     NvcodecError             exit code 1   base class: catch this one
-    +-- InputError           exit code 1   the source video is missing, unreadable, empty or unsupported
-    +-- OutputError          exit code 1   the target exists, cannot be written, or cannot hold the data
+    +-- InputError           exit code 1   the source video is missing, unreadable or unsupported
+    +-- OutputError          exit code 1   the target exists, or cannot be written
     +-- UsageError           exit code 2   an option or an argument makes no sense
     +-- CorruptFileError     exit code 3   a `.mvt` file is damaged or truncated
-    +-- UnsupportedFileError exit code 4   a `.mvt` file needs a newer reader or a model that is not here
+    +-- UnsupportedFileError exit code 4   a `.mvt` file needs a newer reader or another model
 
 Each error is built from what is wrong and what to do about it, and prints as one line:
 
@@ -50,7 +50,7 @@ class NvcodecError(Exception):
 
 
 class InputError(NvcodecError):
-    """The source video is missing, unreadable, empty, damaged or of a kind that is not supported."""
+    """The source video is missing, unreadable, empty, damaged or of an unsupported kind."""
 
 
 class OutputError(NvcodecError):

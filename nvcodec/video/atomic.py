@@ -1,4 +1,4 @@
-"""Write beside the target, rename when whole: no reader ever sees half a file under the final name."""
+"""Write beside the target, rename when whole: the final name never shows half a file."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ class AtomicFile:
 
     Attributes:
         target: where the file will be.
-        path: where to write now: a hidden file in the same folder, or the target itself when that is
-            a device or a named pipe, which cannot be renamed over.
+        path: where to write now: a hidden file in the same folder, or the target itself when that
+            is a device or a named pipe, which cannot be renamed over.
 
     Raises:
-        OutputError: the target exists and `force` is off, is a folder, or its folder cannot be written.
+        OutputError: the target exists and `force` is off, is a folder, or its folder cannot
+            be written.
     """
 
     def __init__(self, target: str | os.PathLike[str], force: bool = False) -> None:
         self.target = Path(target)
         self.force = force
-        self._direct = self.target.exists() and not (
-            self.target.is_file() or self.target.is_dir()
-        )
+        self._direct = self.target.exists() and not (self.target.is_file() or self.target.is_dir())
         self._check()
         name = f".{self.target.name}.{secrets.token_hex(4)}.part"
         self.path = self.target if self._direct else self.target.with_name(name)
@@ -54,7 +53,7 @@ class AtomicFile:
             return
         try:
             if self.force:
-                os.replace(self.path, self.target)
+                self.path.replace(self.target)
             else:
                 self._rename_new()
         except OSError as error:
@@ -71,7 +70,7 @@ class AtomicFile:
                 f"{self.target}: appeared while it was being written", "use -f to replace it"
             ) from None
         except OSError:  # a file system without hard links
-            os.replace(self.path, self.target)
+            self.path.replace(self.target)
         else:
             self.path.unlink()
 
@@ -88,7 +87,8 @@ def atomic_output(target: str | os.PathLike[str], force: bool = False) -> Iterat
 
     Args:
         target: the final path.
-        force: replace an existing target; otherwise its existence is an error before anything is written.
+        force: replace an existing target; otherwise its existence is an error before anything is
+            written.
 
     Raises:
         OutputError: see `AtomicFile`.

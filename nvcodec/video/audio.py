@@ -5,7 +5,8 @@
             for packet in audio:
                 out.write_audio(packet)
 
-Packets are read from the file as they are asked for, in the order in which the file interleaves them.
+Packets are read from the file as they are asked for, in the order in which the file interleaves
+them.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class AudioPacket:
 
     Attributes:
         stream: `AudioStream.index` of its track.
-        pts, dts: ticks of that track's time base; None where the file has none. Negative before time 0:
-            encoder priming, which players skip.
+        pts, dts: ticks of that track's time base; None where the file has none. Negative before
+            time 0: encoder priming, which players skip.
         duration: in ticks; 0 if unknown.
         is_key: decodable without packets before it.
         data: the payload.
@@ -55,7 +56,7 @@ class AudioPacket:
 
 
 def audio_streams(container: InputContainer) -> tuple[AudioStream, ...]:
-    """Describe the audio tracks of an open container; those FFmpeg knows no decoder for are left out."""
+    """Describe the audio tracks of an open container, except those FFmpeg cannot decode."""
     return tuple(
         _describe(index, stream)
         for index, stream in enumerate(container.streams.audio)
@@ -84,8 +85,9 @@ def read_audio(
 
     Args:
         path: a file (not "-": standard input can be read once only, and the video reads it).
-        start, duration: in seconds from the first video frame, as in `VideoSource.frames`; packets that
-            begin in that range are given. With `start` None or 0 priming packets before it are too.
+        start, duration: in seconds from the first video frame, as in `VideoSource.frames`; packets
+            that begin in that range are given. With `start` None or 0 priming packets before it are
+            too.
 
     Returns:
         A context manager and iterator of AudioPacket; it gives none if the file has no audio.
@@ -128,7 +130,7 @@ class AudioReader:
         tracks = [self._container.streams.audio[stream.index] for stream in self.streams]
         if not tracks:
             return
-        number = {track.index: stream.index for track, stream in zip(tracks, self.streams)}
+        number = {track.index: one.index for track, one in zip(tracks, self.streams, strict=True)}
         if self._from is not None:
             self._seek(self._from)
         ended: set[int] = set()
@@ -204,9 +206,9 @@ _MATROSKA = {
 def audio_template(audio: AudioStream, priming: Fraction = Fraction(0)) -> InputContainer:
     """An open container that holds nothing but `audio`'s set-up, for `add_stream_from_template`.
 
-    PyAV fills a stream's parameters only from another file's stream or from an encoder, and an encoder
-    would put its own set-up bytes in the place of the source's. So a Matroska header of some 200 bytes is
-    made in memory and opened.
+    PyAV fills a stream's parameters only from another file's stream or from an encoder, and an
+    encoder would put its own set-up bytes in the place of the source's. So a Matroska header of
+    some 200 bytes is made in memory and opened.
 
     Args:
         audio: the track.

@@ -2,16 +2,16 @@
 
 The traps this module is built around, each of which costs 1-8 dB when missed:
 
-- PyAV's `to_ndarray(format="rgb24")` and `VideoFrame.reformat` pass no matrix unless told to, and take
-  untagged video for BT.601 limited whatever its size. Here matrix and range are always passed.
+- PyAV's `to_ndarray(format="rgb24")` and `VideoFrame.reformat` pass no matrix unless told to, and
+  take untagged video for BT.601 limited whatever its size. Here matrix and range are always passed.
 - swscale's fast paths round coarsely and skip chroma interpolation; `ACCURATE_RND`,
   `FULL_CHR_H_INT` and `FULL_CHR_H_INP` turn them off (about 380 conversions per second at 640x360).
 - swscale takes every gray format for full range. Gray is converted with numpy instead.
 
 Conventions for what streams leave unsaid:
 
-- matrix: RGB formats need none; BT.709 if the stored picture is at least 1280 wide or 720 high, else
-  BT.601. VP8 and WebP are BT.601 by definition.
+- matrix: RGB formats need none; BT.709 if the stored picture is at least 1280 wide or 720 high,
+  else BT.601. VP8 and WebP are BT.601 by definition.
 - range: full for RGB, for the `yuvj` formats and for gray from still-image and lossless codecs;
   else limited.
 - Transfer and primaries never change the pixels: RGB keeps those of the source, and they are
@@ -30,7 +30,16 @@ from numpy.typing import NDArray
 
 from nvcodec.errors import InputError
 
-__all__ = ["ColorTags", "RgbToYuv", "YuvToRgb", "check_supported", "merge", "resolve", "tags_of"]
+__all__ = [
+    "UNTAGGED",
+    "ColorTags",
+    "RgbToYuv",
+    "YuvToRgb",
+    "check_supported",
+    "merge",
+    "resolve",
+    "tags_of",
+]
 
 RGB, BT709, UNSPECIFIED, BT601_625, BT601_525, BT2020_NCL = 0, 1, 2, 5, 6, 9
 
@@ -77,13 +86,14 @@ class ColorTags:
     full_range: bool | None = None
 
 
+UNTAGGED = ColorTags()
+
+
 def tags_of(source: av.VideoFrame | av.VideoStream) -> ColorTags:
     """The tags of a decoded frame or of a stream, as they stand there."""
     ctx: Any = source.codec_context if isinstance(source, av.VideoStream) else source
     full_range = {1: False, 2: True}.get(int(ctx.color_range))
-    return ColorTags(
-        int(ctx.colorspace), int(ctx.color_primaries), int(ctx.color_trc), full_range
-    )
+    return ColorTags(int(ctx.colorspace), int(ctx.color_primaries), int(ctx.color_trc), full_range)
 
 
 def merge(first: ColorTags, second: ColorTags) -> ColorTags:
@@ -214,8 +224,8 @@ class RgbToYuv:
 
     Args:
         pix_fmt: the encoder's pixel format, e.g. "yuv420p", "yuv444p", "bgr0", "rgb24".
-        tags: resolved tags: matrix and range decide the conversion, and all four are put on the frame.
-            4:2:0 chroma is sited left, as H.264, VP9 and HEVC take it by default.
+        tags: resolved tags: matrix and range decide the conversion, and all four are put on the
+            frame. 4:2:0 chroma is sited left, as H.264, VP9 and HEVC take it by default.
     """
 
     def __init__(self, pix_fmt: str, tags: ColorTags) -> None:

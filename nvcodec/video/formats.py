@@ -1,18 +1,19 @@
 """What each output extension means: container, codec, pixel format, quality.
 
-    .mp4 .mov .m4v  H.264, CRF 14, preset veryfast, no B-frames, 4:2:0. Odd sizes use 4:4:4 (profile High
-                    4:4:4 Predictive), because H.264 4:2:0 cannot hold an odd width or height: the
-                    size read back is exactly the source's.
+    .mp4 .mov .m4v  H.264, CRF 14, preset veryfast, no B-frames, 4:2:0. Odd sizes use 4:4:4
+                    (profile High 4:4:4 Predictive), because H.264 4:2:0 cannot hold an odd width
+                    or height: the size read back is exactly the source's.
     .mkv            FFV1, lossless RGB.
     .webm           VP9, CRF 16, 4:2:0 (VP9 holds odd sizes in 4:2:0).
-    .y4m, "-"       raw 4:2:0, 4:4:4 for odd sizes; constant frame rate only. y4m names no matrix, so pixels
-                    are converted by the one that readers guess from the size, whatever the source's was.
-    .png            lossless RGB stills: one frame, or numbered files where the name has %05d.
+    .y4m, "-"       raw 4:2:0, 4:4:4 for odd sizes; constant frame rate only. y4m names no matrix,
+                    so pixels are converted by the one that readers guess from the size, whatever
+                    the source's was.
+    .png            lossless RGB stills: one, or numbered files where the name has %05d.
 
-The aspect of non-square pixels is stored by .mp4, .mov, .m4v and .png only; the others log its loss.
+The aspect of non-square pixels is stored by .mp4, .mov, .m4v and .png; the others log its loss.
 
-CRF 14 is about 45 dB PSNR against the frames given: what is lost is far below what any tokenizer loses, at
-a fifth of the bits of lossless; veryfast keeps encoding and decoding cheap beside the network.
+CRF 14 gives some 43 to 48 dB PSNR against the frames written: what is lost is far below what any
+tokenizer loses. veryfast keeps encoding and decoding cheap beside the network.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class OutputFormat:
         muxer: FFmpeg's muxer name; "" for png, which needs none.
         codec: FFmpeg's encoder name.
         audio: canonical names of the audio codecs that can be copied into it.
-        exact_ticks: the container keeps the source's time base; otherwise times are rounded to 1 ms.
+        exact_ticks: the container keeps the source's time base; otherwise times are rounded to 1
+            ms.
         constant_rate: the container holds no timestamps at all.
         names_matrix: the container or codec says by which matrix YUV was made.
     """
@@ -104,7 +106,8 @@ def output_color(form: OutputFormat, color: ColorTags, width: int, height: int) 
 def encoder_options(codec: str, crf: float | None, threads: int) -> dict[str, str]:
     """Options for FFmpeg's encoder `codec`; `crf` None is the default of `DEFAULT_CRF`."""
     quality = f"{DEFAULT_CRF.get(codec, 0) if crf is None else crf:g}"
-    # Written into the H.264 and VP9 headers and the y4m line: where RgbToYuv puts the chroma samples.
+    # Written into the H.264 and VP9 headers and the y4m line: where RgbToYuv puts the chroma
+    # samples.
     options = {"chroma_sample_location": "left", "threads": str(threads)}
     if codec == "libx264":
         options |= {"crf": quality, "preset": "veryfast", "bf": "0"}

@@ -71,7 +71,8 @@ class VideoInfo:
         fps: average frames per second.
         time_base: seconds per tick of all timestamps.
         is_vfr: a hint that frame durations vary.
-        frame_count: what the container claims or the duration suggests; None if neither. Not a promise.
+        frame_count: what the container claims or the duration suggests; None if neither. Not a
+            promise.
         duration: in seconds, or None.
         start_time: time of the first frame in seconds (usually 0).
         color: the tags by which YUV became RGB: matrix and range are always definite.

@@ -80,14 +80,14 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 def _side_data(frame: av.VideoFrame) -> list[Any]:
     """The frame's side data, whatever else is among it.
 
-    PyAV raises on kinds that its list lacks, among them the EXIF of photographs and the view numbers of
-    stereo video, even when only the display matrix is wanted. Its list is an Enum: once that has happened,
-    unknown kinds get members of their own.
+    PyAV raises on kinds that its list lacks, among them the EXIF of photographs and the view
+    numbers of stereo video, even when only the display matrix is wanted. Its list is an Enum: once
+    that has happened, unknown kinds get members of their own.
     """
     try:
         return list(cast(Any, frame.side_data))
     except ValueError:
-        setattr(SideDataType, "_missing_", classmethod(_unknown_kind))  # noqa: B010 (typed as final)
+        setattr(SideDataType, "_missing_", classmethod(_unknown_kind))  # noqa: B010 (typed final)
         return list(cast(Any, frame.side_data))
 
 

@@ -5,8 +5,8 @@
         for frame in video.frames(start=1.0, duration=2.5):
             use(frame.rgb, frame.pts * video.info.time_base)
 
-Frames are decoded as they are asked for; besides the frame in hand only the next one is held, which gives
-each frame its exact duration.
+Frames are decoded as they are asked for; besides the frame in hand only the next one is held, which
+gives each frame its exact duration.
 """
 
 from __future__ import annotations
@@ -52,15 +52,16 @@ def open_video(
     """Open a video for reading. Decodes its first frame, so that `info` is what frames will be.
 
     Args:
-        path: anything FFmpeg reads (mp4, mov, mkv, webm, avi, ts, y4m, gif, ...), a still image (png, jpg,
-            webp, ...: one frame, 25 fps, time base 1/25), numbered images (`shot_%05d.png`), or "-" for
-            standard input, whose frames can be read once only.
+        path: anything FFmpeg reads (mp4, mov, mkv, webm, avi, ts, y4m, gif, ...), a still image
+            (png, jpg, webp, ...: one frame, 25 fps, time base 1/25), numbered images
+            (`shot_%05d.png`), or "-" for standard input, whose frames can be read once only.
         threads: decoder threads; 0 means one per core.
         thread_type: FRAME threads are faster and hold more frames in memory.
         tolerate_damage: log damaged frames and go on, instead of raising.
 
     Raises:
-        InputError: missing, a folder, empty, not a video, audio only, HDR, or no frame can be decoded.
+        InputError: missing, a folder, empty, not a video, audio only, HDR, or no frame can be
+            decoded.
     """
     return VideoSource(os.fspath(path), threads, thread_type, tolerate_damage)
 
@@ -83,6 +84,7 @@ class VideoSource:
         self._container: InputContainer | None = None
         self._rgb = YuvToRgb()
         self._warned: set[str] = set()
+        self._sought: Fraction | None = None
         self.info: VideoInfo
         self._orientation: Orientation
         try:
@@ -119,11 +121,12 @@ class VideoSource:
     def frames(self, start: float | None = None, duration: float | None = None) -> Iterator[Frame]:
         """Iterate the frames from `start` seconds after the first frame, for `duration` seconds.
 
-        Timestamps stay those of the file, whatever `start` is. Each call starts anew and ends the iterator
-        of the call before.
+        Timestamps stay those of the file, whatever `start` is. Each call starts anew and ends the
+        iterator of the call before.
 
         Args:
-            start: the first frame is the first whose time is at least this; None for all from the beginning.
+            start: the first frame is the first whose time is at least this; None for all from the
+                beginning.
             duration: in seconds; None for all to the end.
 
         Yields:
@@ -181,6 +184,7 @@ class VideoSource:
             yield from sought
             return
         self.close()
+        self._sought = None
         self._stream = self._open()
         yield from self._decode()
 
@@ -191,6 +195,7 @@ class VideoSource:
         assert self._container is not None
         try:
             self._container.seek(tick, stream=self._stream)
+            self._sought = (tick - self._first.pts) * self.info.time_base
             frames = self._decode()
             first = next(frames, None)
         except (av.FFmpegError, InputError):
@@ -203,21 +208,22 @@ class VideoSource:
         container, stream = self._container, self._stream
         assert container is not None
         timeline = Timeline(self._nominal, self.name)
-        count = 0
         size: tuple[int, int] | None = None
-        for picture in self._pictures(container, stream):
+        end: int | None = None
+        for count, picture in enumerate(self._pictures(container, stream)):
             size = size or (picture.width, picture.height)
             if (picture.width, picture.height) != size:
                 raise InputError(
                     f"{self.name}: the picture size changes from {size[0]}x{size[1]} to "
-                    f"{picture.width}x{picture.height} at frame {count}",
+                    f"{picture.width}x{picture.height} at {self._where(count)}",
                     "scale it to one size first, e.g. ffmpeg -i IN -vf "
                     f"scale={size[0]}:{size[1]} OUT.mp4",
                 )
             self._check_damage(picture, count)
             pts = timeline.place(picture.pts, picture.duration)
+            end = pts + (picture.duration or self._nominal)
             yield _Decoded(picture, pts, picture.pts is not None)
-            count += 1
+        self._check_end(end)
 
     def _pictures(
         self, container: InputContainer, stream: av.VideoStream
@@ -232,7 +238,7 @@ class VideoSource:
             except av.FFmpegError as error:
                 if not self._tolerate:
                     raise self._damaged(count, source.reason(error)) from error
-                self._say(f"data damaged near frame {count} was skipped")
+                self._say(f"data damaged near {self._where(count)} was skipped")
                 continue
             yield from pictures
             count += len(pictures)
@@ -243,19 +249,32 @@ class VideoSource:
         if picture.is_corrupt:
             if not self._tolerate:
                 raise self._damaged(index, "parts of the picture are missing")
-            self._say(f"frame {index} is damaged; its decoder concealed it")
+            self._say(f"{self._where(index)} is damaged; its decoder concealed it")
 
     def _damaged(self, index: int, why: str) -> InputError:
         return InputError(
-            f"{self.name}: damaged at frame {index} ({why})",
+            f"{self.name}: damaged at {self._where(index)} ({why})",
             "copy or download it again, or repair it first with ffmpeg -i IN OUT.mp4",
         )
 
+    def _where(self, index: int) -> str:
+        """Name a frame: after seeking only its distance from the key frame is known."""
+        if self._sought is None:
+            return f"frame {index}"
+        return f"frame {index} after the key frame before {float(self._sought):.3f} s"
+
+    def _check_end(self, end: int | None) -> None:
+        """Say so if the last frame ends (in ticks) well before the time the file promises."""
+        if end is None or not self._stream.duration or self._sought is not None:
+            return
+        had = (end - self._first.pts) * self.info.time_base
+        promised = self._stream.duration * self.info.time_base
+        if had < promised * Fraction(95, 100) - 2 / self.info.fps:
+            self._say(f"cut short: ends after {float(had):.2f} of {float(promised):.2f} s")
+
     # -- converting ------------------------------------------------------------------------------
 
-    def _window(
-        self, decoded: Iterator[_Decoded], first: int, last: int | None
-    ) -> Iterator[Frame]:
+    def _window(self, decoded: Iterator[_Decoded], first: int, last: int | None) -> Iterator[Frame]:
         """Frames with first <= pts < last, each with the time to the next as its duration."""
         held: _Decoded | None = None
         empty = True

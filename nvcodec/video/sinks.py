@@ -18,7 +18,7 @@ from nvcodec.errors import OutputError
 from nvcodec.video import source
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.audio import AudioPacket, AudioStream, audio_template
-from nvcodec.video.color import ColorTags, RgbToYuv
+from nvcodec.video.color import UNTAGGED, ColorTags, RgbToYuv
 from nvcodec.video.formats import OutputFormat, encoder_options, output_color
 from nvcodec.video.info import Chapter
 
@@ -48,7 +48,7 @@ class Track:
     height: int
     fps: Fraction
     time_base: Fraction
-    color: ColorTags = ColorTags()
+    color: ColorTags = UNTAGGED
     sample_aspect_ratio: Fraction = Fraction(1)
     rotation: int = 0
     crf: float | None = None
@@ -91,8 +91,9 @@ class ContainerSink:
     def _muxer_options(self, audio: Sequence[AudioStream]) -> dict[str, str]:
         if not self._form.exact_ticks:
             return {}
-        # mp4 keeps times in 1/timescale seconds: the track's own ticks, and for the edit list (the first
-        # frame's offset) and chapters ticks that hold those of video, audio and milliseconds alike.
+        # mp4 keeps times in 1/timescale seconds: the track's own ticks, and for the edit list (the
+        # first frame's offset) and chapters ticks that hold those of video, audio and milliseconds
+        # alike.
         scale = min(self._base.denominator, _MAX_TIMESCALE)
         sound = [stream.time_base.denominator for stream in audio]
         choices = (math.lcm(scale, 1000, *sound), math.lcm(scale, *sound), math.lcm(scale, 1000))
@@ -111,7 +112,8 @@ class ContainerSink:
         stream.time_base = self._base
         context.sample_aspect_ratio = track.sample_aspect_ratio
         if track.sample_aspect_ratio != 1 and self._form.codec != "libx264":
-            # PyAV sets the codec's aspect but not the stream's, which is the one these muxers write.
+            # PyAV sets the codec's aspect but not the stream's, which is the one these muxers
+            # write.
             log.warning("%s: pixel aspect %s is not stored", self._name, track.sample_aspect_ratio)
         context.colorspace = self.color.matrix
         context.color_primaries = self.color.primaries
@@ -158,7 +160,7 @@ class ContainerSink:
             self._container.mux(packet)
 
     def write_audio(self, packet: AudioPacket, shift: Fraction) -> None:
-        """Copy one packet, `shift` seconds later; packets of tracks that were left out are dropped."""
+        """Copy one packet, `shift` seconds later; those of tracks left out are dropped."""
         stream = self._audio.get(packet.stream)
         if stream is None:
             return

@@ -1,7 +1,7 @@
 """Opening inputs safely: which paths become which FFmpeg demuxer, and what its errors mean.
 
-Local files only: every path is passed with the `file:` protocol and a protocol whitelist, so that neither a
-colon in a name nor a playlist inside a file makes FFmpeg reach for the network.
+Local files only: every path is passed with the `file:` protocol and a protocol whitelist, so that
+neither a colon in a name nor a playlist inside a file makes FFmpeg reach for the network.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from av.stream import Disposition
 
 from nvcodec.errors import InputError
 
-__all__ = ["IMAGE_FPS", "has_number", "is_image_container", "is_pattern", "open_container", "pick_video"]
+__all__ = [
+    "IMAGE_FPS",
+    "has_number",
+    "is_image_container",
+    "is_pattern",
+    "open_container",
+    "pick_video",
+]
 
 IMAGE_FPS = Fraction(25)
 _PATTERN = re.compile(r"%0?\d*d")
@@ -30,12 +37,12 @@ _IMAGE_SUFFIXES = {
 
 def has_number(path: str) -> bool:
     """Whether the file's name has a place for a number, as in `frame_%05d.png`."""
-    return bool(_PATTERN.search(os.path.basename(path)))
+    return bool(_PATTERN.search(Path(path).name))
 
 
 def is_pattern(path: str) -> bool:
-    """Whether `path` names numbered images (`frame_%05d.png`) rather than a file of that very name."""
-    return has_number(path) and not os.path.exists(path)
+    """Whether `path` names numbered images rather than a file of that very name."""
+    return has_number(path) and not Path(path).exists()
 
 
 def is_image_container(container: InputContainer) -> bool:
@@ -81,7 +88,9 @@ def _check_file(path: Path) -> None:
 
 def _open(url: str, name: str, options: dict[str, str], forced: str | None) -> InputContainer:
     try:
-        return av.open(url, "r", format=forced, container_options=options, metadata_errors="replace")
+        return av.open(
+            url, "r", format=forced, container_options=options, metadata_errors="replace"
+        )
     except (av.FFmpegError, ValueError, OSError) as error:
         remedy = "check that it is a whole video file (ffprobe names its streams)"
         if name == "standard input":

@@ -13,9 +13,10 @@ class Timeline:
     """Keeps good timestamps exactly, rebuilds missing ones, repairs those that run backwards.
 
     - A missing timestamp becomes the previous one plus the frame's duration.
-    - One that does not advance is moved one tick past the previous frame; later good ones stay as they are.
-    - A jump back of more than ten frames is a discontinuity (spliced or looped streams): from there on the
-      source's timestamps are shifted so that time goes on by one frame.
+    - One that does not advance is moved one tick past the previous frame; later good ones stay as
+      they are.
+    - A jump back of more than ten frames is a discontinuity (spliced or looped streams): from there
+      on the source's timestamps are shifted so that time goes on by one frame.
 
     Each kind of repair is logged once.
 

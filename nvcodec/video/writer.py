@@ -1,6 +1,7 @@
-"""RGB frames with timestamps -> a video file, by its extension (see formats.py for what each means).
+"""RGB frames with timestamps -> a video file of the kind its extension names (see formats.py).
 
-    with VideoWriter("out.mp4", info.width, info.height, info.fps, info.time_base, info.color) as out:
+    with VideoWriter("out.mp4", info.width, info.height, info.fps, info.time_base, info.color) as
+    out:
         for frame in frames:
             out.write(frame.rgb, frame.pts, frame.duration)
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from nvcodec.errors import NvcodecError, OutputError, UsageError
 from nvcodec.video.atomic import AtomicFile, atomic_output
 from nvcodec.video.audio import AudioPacket, AudioStream
-from nvcodec.video.color import ColorTags
+from nvcodec.video.color import UNTAGGED, ColorTags
 from nvcodec.video.formats import OutputFormat, choose_format
 from nvcodec.video.info import Chapter
 from nvcodec.video.sinks import ContainerSink, PngSink, Track
@@ -35,24 +36,26 @@ _MAX_HELD_PACKETS = 10_000
 
 
 class VideoWriter:
-    """Writes one video. A context manager: leaving it normally closes, leaving it by an error aborts.
+    """Writes one video. A context manager: leaving it closes, leaving it by an error aborts.
 
-    Times: .mp4 and .mov keep every timestamp and the last frame's duration exactly (the track's timescale
-    is the time base's denominator); .mkv and .webm round to 1 ms; .y4m and .png hold none, and are told so by a
-    warning if frame durations vary. If the first timestamp is negative, which no output container can show,
-    video and audio are shifted together so that it becomes 0 (logged).
+    Times: .mp4 and .mov keep every timestamp and the last frame's duration exactly (the track's
+    timescale is the time base's denominator); .mkv and .webm round to 1 ms; .y4m and .png hold
+    none, and are told so by a warning if frame durations vary. If the first timestamp is negative,
+    which no output container can show, video and audio are shifted together so that it becomes 0
+    (logged).
 
     Args:
         path: the target; "-" writes y4m to standard output.
         width, height: of the frames, in pixels; any positive size, odd ones too.
         fps: average frames per second (rate control, and the rate of y4m).
         time_base: seconds per tick of `pts` and `duration`.
-        color: the source's tags; matrix and range are written as given, unspecified ones by convention.
+        color: the source's tags; matrix and range are written as given, unspecified ones by
+            convention.
         sample_aspect_ratio: width / height of one pixel.
         rotation: clockwise degrees (0, 90, 180, 270) that players shall turn the picture by.
         crf: 0..51 (H.264) or 0..63 (VP9), lower is better; None for the format's default.
-        audio_streams: tracks whose packets `write_audio` will bring. Codecs that the container cannot hold
-            are left out with a logged warning.
+        audio_streams: tracks whose packets `write_audio` will bring. Codecs that the container
+            cannot hold are left out with a logged warning.
         metadata: the container's tags, such as {"title": "..."}.
         chapters: in seconds.
         force: replace an existing target.
@@ -70,7 +73,7 @@ class VideoWriter:
         height: int,
         fps: Fraction,
         time_base: Fraction,
-        color: ColorTags = ColorTags(),
+        color: ColorTags = UNTAGGED,
         sample_aspect_ratio: Fraction = Fraction(1),
         rotation: int = 0,
         *,
@@ -102,9 +105,7 @@ class VideoWriter:
             self._file = AtomicFile(self.name, force)
         target = "-" if self._file is None else str(self._file.path)
         try:
-            self._sink = ContainerSink(
-                target, self.name, self._form, self._track, audio_streams
-            )
+            self._sink = ContainerSink(target, self.name, self._form, self._track, audio_streams)
         except BaseException:
             self._remove()
             raise

@@ -70,11 +70,11 @@ def song(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Callable[..., Path]:
-    """clip(name, frames, ...) -> path of a video made with PyAV alone, independent of the writer under test.
+    """clip(name, frames, ...) -> path of a video made with PyAV alone, not the writer under test.
 
     Keyword arguments: codec, pix_fmt, options, pts (in ticks), time_base, fps, tags (matrix,
-    primaries, transfer, range), rotation (counter-clockwise), flip, audio (codec), rate (of audio), mux (muxer options),
-    raw (True: `frames` are av.VideoFrame).
+    primaries, transfer, range), rotation (counter-clockwise), flip, audio (codec), rate (of audio),
+    mux (muxer options). `frames` are RGB arrays, or av.VideoFrame to be encoded as they are.
     """
 
     def make(name: str, frames: Sequence[Any], **how: Any) -> Path:

@@ -23,13 +23,15 @@ from nvcodec.video.writer import VideoWriter
 TICK = Fraction(1, 25)
 
 
-def save(path: Any, frames: Any, pts: Any = None, base: Fraction = TICK, last: int = 1, **how: Any) -> Path:
+def save(
+    path: Any, frames: Any, pts: Any = None, base: Fraction = TICK, last: int = 1, **how: Any
+) -> Path:
     height, width = frames[0].shape[:2]
     pts = list(range(len(frames))) if pts is None else pts
     durations = [b - a for a, b in itertools.pairwise(pts)] + [last]
     fps = how.pop("fps", Fraction(25))
     with VideoWriter(path, width, height, fps, base, **how) as out:
-        for rgb, at, duration in zip(frames, pts, durations):
+        for rgb, at, duration in zip(frames, pts, durations, strict=False):
             out.write(rgb, at, duration)
     return Path(path)
 
@@ -47,11 +49,11 @@ def psnr(one: Any, two: Any) -> float:
 def smooth(width: int, height: int, count: int) -> list[Any]:
     """Frames without hard edges, so that 4:2:0 costs little."""
     y, x = np.mgrid[0:height, 0:width]
-    make = lambda i: np.stack([x * 2 + i, y * 2 + 40, x + y + 20], -1) * 0.8  # noqa: E731
-    return [np.clip(make(i), 0, 255).astype(np.uint8) for i in range(count)]
+    ramps = [np.stack([x * 2 + i, y * 2 + 40, x + y + 20], -1) for i in range(count)]
+    return [np.clip(ramp * 0.8, 0, 255).astype(np.uint8) for ramp in ramps]
 
 
-# -- pictures ----------------------------------------------------------------------------------------
+# -- pictures ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "m4v", "mov", "mkv", "webm", "y4m"])
@@ -60,7 +62,7 @@ def test_size_and_pictures_come_back(tmp_path: Path, suffix: str, size: tuple[in
     frames = smooth(*size, 4)
     info, back = read(save(tmp_path / f"o.{suffix}", frames))
     assert (info.width, info.height) == size and len(back) == 4
-    for mine, theirs in zip(frames, back):
+    for mine, theirs in zip(frames, back, strict=False):
         assert psnr(mine, theirs.rgb) > (99 if suffix == "mkv" else 38)
 
 
@@ -77,14 +79,12 @@ def test_codecs_are_those_promised(tmp_path: Path, pictures: Any) -> None:
 
 def test_crf_trades_size_for_quality(tmp_path: Path, pictures: Any) -> None:
     frames = pictures(160, 120, 8)
-    sizes = [
-        save(tmp_path / f"{crf}.mp4", frames, crf=crf).stat().st_size for crf in (0.5, 14, 40)
-    ]
+    sizes = [save(tmp_path / f"{crf}.mp4", frames, crf=crf).stat().st_size for crf in (0.5, 14, 40)]
     default = save(tmp_path / "d.mp4", frames).stat().st_size
     assert sizes[0] > sizes[1] == default > sizes[2]
 
 
-# -- time --------------------------------------------------------------------------------------------
+# -- time --------------------------------------------------------------------------------------
 
 TIMES = {
     "constant": (Fraction(1001, 30000), [0, 1, 2, 3, 4], 1),
@@ -141,7 +141,7 @@ def test_formats_without_times_say_so(
     assert "frame times are lost" in caplog.text
 
 
-# -- tags --------------------------------------------------------------------------------------------
+# -- tags --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -182,7 +182,7 @@ def test_rgb_sources_get_a_definite_matrix(tmp_path: Path, pictures: Any) -> Non
     assert read(path)[0].color_tagged == ColorTags(6, 1, 13, False)
 
 
-# -- files -------------------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------
 
 
 def test_existing_targets_are_kept_without_force(tmp_path: Path, pictures: Any) -> None:
@@ -241,7 +241,10 @@ def test_senseless_arguments(tmp_path: Path, pictures: Any, name: str, how: Any)
 
 def test_unwritable_targets(tmp_path: Path, pictures: Any) -> None:
     (tmp_path / "d.mp4").mkdir()
-    for path, words in ((tmp_path / "no" / "o.mp4", "no such folder"), (tmp_path / "d.mp4", "is a folder")):
+    for path, words in (
+        (tmp_path / "no" / "o.mp4", "no such folder"),
+        (tmp_path / "d.mp4", "is a folder"),
+    ):
         with pytest.raises(OutputError, match=words):
             save(path, pictures(count=1))
 
@@ -312,7 +315,9 @@ def test_devices_are_written_directly() -> None:
 
 
 def test_atomic_needs_no_av() -> None:
-    code = "import sys, nvcodec.video.atomic; sys.exit('av' in sys.modules or 'torch' in sys.modules)"
+    code = (
+        "import sys, nvcodec.video.atomic; sys.exit('av' in sys.modules or 'torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
