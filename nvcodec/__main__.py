@@ -1,0 +1,6 @@
+"""`python -m nvcodec` is `nvcodec`."""
+
+from nvcodec.cli import main
+
+if __name__ == "__main__":
+    main()

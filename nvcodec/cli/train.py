@@ -1,0 +1,90 @@
+"""`nvcodec train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nvcodec.cli import options
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        lengths = tuple(int(v) for v in value.split(","))
+    except ValueError:
+        raise click.BadParameter("give frame counts such as 5,9,17") from None
+    if any(n < 1 or n % 4 != 1 for n in lengths):
+        raise click.BadParameter("frame counts are 1 + a multiple of 4, such as 5,9,17")
+    return lengths
+
+
+@click.command("train")
+@click.argument("data", nargs=-1, required=True, type=FOLDER)
+@click.option("-o", "--output", "out", required=True, type=click.Path(path_type=Path),
+              help="Folder of the run: checkpoint, log, picture sheets.")
+@click.option("--stage", type=click.Choice(["tokenizer", "release"]), default="tokenizer",
+              show_default=True, help="Train, or turn the run's checkpoint into a release folder.")
+@click.option("--model", default="s", show_default=True, help="Configuration to train.")
+@click.option("--recipe", type=click.Choice(["codec", "paper"]), default="codec", show_default=True)
+@click.option("--minutes", type=float, default=60.0, show_default=True,
+              help="Budget over all sittings of the run.")
+@click.option("--steps", type=int, help="Budget in steps in place of minutes.")
+@click.option("--batch", type=int, default=8, show_default=True, help="Clips of the shortest length.")
+@click.option("--frames", default="5,9,17", show_default=True, callback=_lengths,
+              help="Clip lengths, mixed.")
+@click.option("--size", type=int, default=96, show_default=True, help="Crop side in pixels.")
+@click.option("--lr", type=float, help="Peak learning rate; default: the recipe's.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--init", type=FILE, help="Starting weights: .safetensors or a checkpoint.")
+@click.option("--freeze-encoder", is_flag=True, help="Train the decoder alone.")
+@click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
+@click.option("--compile", "compiled", is_flag=True, help="torch.compile the tokenizer.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Decoded clips; default: in the run.")
+@click.option("--lpips-weights", type=FOLDER, help="Folder with the backbones' features.")
+@click.option("--save-minutes", type=float, default=5.0, show_default=True)
+@click.option("--eval-minutes", type=float, default=15.0, show_default=True)
+@click.option("--name", help="Release: its name; default: the model's.")
+@click.option("--clips", type=int, default=64, show_default=True,
+              help="Release: videos to fit the table on.")
+@click.option("--default-qp", type=click.IntRange(0, 63), default=32, show_default=True,
+              help="Release: qp used when nothing is asked for.")
+@options.device
+@options.talk
+def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: str, minutes: float,
+            steps: int | None, batch: int, frames: tuple[int, ...], size: int, lr: float | None,
+            seed: int, init: Path | None, freeze_encoder: bool, resume: bool, compiled: bool,
+            cache: Path | None, lpips_weights: Path | None, save_minutes: float,
+            eval_minutes: float, name: str | None, clips: int, default_qp: int, device: str,
+            as_json: bool, quiet: bool, verbose: int) -> None:
+    """Train a tokenizer on folders of videos and pictures, or release a trained one.
+
+    Several GPUs: torchrun --nproc-per-node N -m nvcodec train ...
+    """
+    del verbose
+    options.show_warnings(quiet)
+    if stage == "release":
+        from nvcodec.codec.release import release
+
+        with options.Bar(quiet) as bar:
+            index = release(out / "checkpoint.pt", out / "release", name or model, data,
+                            cache or out / "cache", clips, default_qp, listen=bar)
+        options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
+        return
+    from nvcodec.errors import UsageError
+    from nvcodec.models.config import CONFIGS
+    from nvcodec.train.loop import RunSpec, train
+
+    if model not in CONFIGS:
+        raise UsageError(f"unknown configuration {model!r}", f"use one of {', '.join(CONFIGS)}")
+    spec = RunSpec(
+        out=out, data=data, model=model, recipe=recipe, minutes=minutes, steps=steps, batch=batch,
+        frames=frames, size=size, lr=lr, seed=seed, device=device, cache=cache,
+        lpips_weights=lpips_weights, init=init, freeze_encoder=freeze_encoder,
+        save_minutes=save_minutes, eval_minutes=eval_minutes, compile=compiled)
+    checkpoint = train(spec, resume, quiet)
+    if as_json:
+        options.print_json({"checkpoint": str(checkpoint)})

@@ -1,0 +1,78 @@
+"""Copies a source's audio packets into a `.mvt` file, in step with its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import bitstream
+from nvcodec.codec import mapping
+from nvcodec.video.audio import AudioPacket, AudioReader, read_audio
+from nvcodec.video.info import VideoInfo
+
+if TYPE_CHECKING:
+    from nvcodec.codec.encode import EncodeOptions
+
+#: Packets and bytes of one record, far below the container's caps.
+BATCH_PACKETS = 256
+BATCH_BYTES = 1 << 20
+
+
+class AudioCopier:
+    """Audio of one source; has no streams where there is none or it is not wanted."""
+
+    def __init__(self, source: str, options: EncodeOptions, info: VideoInfo,
+                 stack: ExitStack) -> None:
+        self._source, self._options = source, options
+        self._reader: AudioReader | None = None
+        self._packets: Iterator[AudioPacket] = iter(())
+        self._next: AudioPacket | None = None
+        self._bases: dict[int, Fraction] = {}
+        self._shift = Fraction(0)
+        self.streams: list[bitstream.AudioStream] = []
+        if options.audio and source != "-" and info.audio:
+            self._reader = stack.enter_context(self._open())
+            self.streams = [mapping.pack_stream(s) for s in self._reader.streams]
+            self._bases = {s.index: s.time_base for s in self._reader.streams}
+            self._packets = iter(self._reader)
+            self._next = next(self._packets, None)
+
+    def _open(self) -> AudioReader:
+        return read_audio(self._source, self._options.start, self._options.duration)
+
+    def shift_by(self, seconds: Fraction) -> None:
+        """Times of all packets go down by this much (a source that is not read from its start)."""
+        self._shift = seconds
+
+    def count_bytes(self) -> int:
+        """Bytes that all packets will take, near enough; reads the source once more."""
+        if self._reader is None:
+            return 0
+        with self._open() as packets:
+            return sum(len(p.data) + 8 for p in packets)
+
+    def copy_until(self, writer: bitstream.Writer, end: Fraction | None) -> None:
+        """Write every packet that begins before `end` seconds (None: all that are left)."""
+        batches: dict[int, list[bitstream.Packet]] = {}
+        size = 0
+        while self._next is not None and (end is None or self._time(self._next) < end):
+            packet, self._next = self._next, next(self._packets, None)
+            ticks = round(self._shift / self._bases[packet.stream])
+            batches.setdefault(packet.stream, []).append(mapping.pack_packet(packet, ticks))
+            size += len(packet.data)
+            if size > BATCH_BYTES or len(batches[packet.stream]) >= BATCH_PACKETS:
+                _write(writer, batches)
+                size = 0
+        _write(writer, batches)
+
+    def _time(self, packet: AudioPacket) -> Fraction:
+        ticks = packet.pts if packet.pts is not None else packet.dts or 0
+        return ticks * self._bases[packet.stream] - self._shift
+
+
+def _write(writer: bitstream.Writer, batches: dict[int, list[bitstream.Packet]]) -> None:
+    for index, packets in batches.items():
+        writer.write_audio(bitstream.AudioPackets(index, tuple(packets)))
+    batches.clear()

@@ -1,0 +1,256 @@
+"""`.mvt` file -> video file, segment by segment in bounded memory."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import bitstream
+from nvcodec.codec import mapping
+from nvcodec.codec.encode import piece_frames
+from nvcodec.codec.events import DecodeReport, Listener, Progress, ignore
+from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
+from nvcodec.codec.tables import table_for
+from nvcodec.errors import UsageError
+from nvcodec.models import registry
+from nvcodec.models.device import pick_device
+from nvcodec.models.tokenizer import DecoderStream, Tokenizer
+from nvcodec.segments import latent_pieces
+from nvcodec.video.audio import AudioPacket
+from nvcodec.video.writer import VideoWriter
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What to make of a `.mvt` file.
+
+    Attributes:
+        start, duration: part to decode, in seconds from the first frame.
+        crf: quality of the output's encoder; None is visually lossless.
+        audio: write the audio tracks.
+        recover: read what is whole of a truncated or damaged file.
+        device: "auto", "cpu", "cuda", ...
+        force: replace an existing target.
+    """
+
+    start: float | None = None
+    duration: float | None = None
+    crf: float | None = None
+    audio: bool = True
+    recover: bool = False
+    device: str = "auto"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start is not None and not 0 <= self.start < float("inf"):
+            raise UsageError(f"start {self.start} is not a time", "give seconds from the beginning")
+        if self.duration is not None and not 0 < self.duration < float("inf"):
+            raise UsageError(f"duration {self.duration} is not a time", "give seconds above 0")
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """uint8 RGB [H, W, 3] with its time and duration in ticks of the file's time base."""
+
+    rgb: NDArray[np.uint8]
+    pts: int
+    duration: int
+
+
+def decode(source: str | Path, target: str | Path, options: DecodeOptions | None = None,
+           listen: Listener = ignore) -> DecodeReport:
+    """Decode a `.mvt` file ("-" is standard input) to a video by the target's extension.
+
+    Raises CorruptFileError, UnsupportedFileError, OutputError, UsageError; the target appears only
+    when it is whole.
+    """
+    options = options or DecodeOptions()
+    with plain_errors(str(source)), ExitStack() as stack:
+        return _Job(str(source), str(target), options, listen, stack).run()
+
+
+class SegmentDecoder:
+    """Turns segments of one stream into frames."""
+
+    def __init__(self, header: bitstream.Header, device: str = "auto") -> None:
+        self.header = header
+        self.release = registry.find_by_hash(header.model, header.model_sha256)
+        mapping.check_matches(header, self.release)
+        self.table = table_for(header)
+        self.model: Tokenizer = registry.load(self.release, pick_device(device))
+        self.step = piece_frames(header.width, header.height) // header.time_stride
+
+    def tokens(self, segment: bitstream.Segment) -> NDArray[np.uint32]:
+        """The segment's token grid [T', H', W']."""
+        shape = self.header.token_shape(segment.frame_count)
+        return bitstream.decode_tokens(segment.payload, shape, self.header.coder, self.table,
+                                       segment.qp, self.header.token_bits)
+
+    def frames(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
+        """The segment's frames in order."""
+        grid = torch.from_numpy(self.tokens(segment).astype(np.int32))
+        stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
+        ends = (*segment.pts[1:], segment.end_pts)
+        done = 0
+        for a, b in latent_pieces(len(grid), self.step):
+            for rgb in stream.push(grid[a:b]).numpy()[:segment.frame_count - done]:
+                pts = segment.pts[done]
+                yield DecodedFrame(rgb, pts, ends[done] - pts)
+                done += 1
+
+
+class _Job:
+    """One decode: everything that its steps share."""
+
+    def __init__(self, source: str, target: str, options: DecodeOptions, listen: Listener,
+                 stack: ExitStack) -> None:
+        self.source, self.target, self.options, self.listen = source, target, options, listen
+        self.items: Iterator[Any]
+        self.reader: bitstream.Reader | bitstream.StreamReader
+        self.total: int | None = None
+        self.meta: dict[str, Any] = {}
+        if source == "-":
+            self.reader = bitstream.StreamReader(sys.stdin.buffer, options.recover)
+            self.items, self.streams = _peek_streams(iter(self.reader))
+        else:
+            self.reader = stack.enter_context(bitstream.Reader(source, options.recover))
+            self.meta = self.reader.meta
+            self.items, self.streams = self._seek(self.reader)
+        self.decoder = SegmentDecoder(self.reader.header, options.device)
+        self.shift: int | None = None
+
+    def run(self) -> DecodeReport:
+        header = self.reader.header
+        start, done = time.perf_counter(), 0
+        with self._open_writer(header) as out:
+            for item in self.items:
+                if isinstance(item, bitstream.Segment):
+                    for frame in self._wanted(item):
+                        out.write(frame.rgb, frame.pts - (self.shift or 0), frame.duration)
+                        done += 1
+                        self.listen(Progress(done, self.total, None, "decode"))
+                elif isinstance(item, bitstream.AudioPackets) and self.options.audio:
+                    for packet in mapping.unpack_packets(item):
+                        self._write_audio(out, packet)
+            if not done:
+                raise UsageError(f"{self.source} has no frame at {self.options.start or 0} s",
+                                 "ask for an earlier start")
+        return DecodeReport(
+            source=self.source, target=self.target, model=header.model, width=header.width,
+            height=header.height, frames=done, seconds=time.perf_counter() - start,
+            warnings=[str(p) for p in self.reader.problems])
+
+    def _open_writer(self, header: bitstream.Header) -> VideoWriter:
+        tracks = [mapping.unpack_stream(s) for s in self.streams] if self.options.audio else []
+        return VideoWriter(
+            self.target, header.width, header.height, fps_of(header),
+            time_base_of(header), mapping.color_of(header),
+            Fraction(header.sar_num, header.sar_den), crf=self.options.crf, audio_streams=tracks,
+            metadata=mapping.tags_of(self.meta),
+            chapters=() if self.options.start else mapping.chapters_of(self.meta),
+            force=self.options.force)
+
+    def _seek(self, reader: bitstream.Reader) -> tuple[Iterator[Any], list[bitstream.AudioStream]]:
+        """Only the segments that hold wished frames, and the audio records that may be needed."""
+        segments = reader.segments
+        first, last = self._range(segments[0].first_pts, reader.header)
+        entries = [e for e in segments if e.end_pts > first and e.first_pts < last]
+        if not entries and segments[-1].end_pts == segments[-1].first_pts:
+            entries = [segments[-1]]
+        self.total = sum(e.frame_count for e in entries) if self.options.start is None else None
+        streams, bases, wanted = [], {}, []
+        for entry in reader.index.audio:
+            if not entry.is_packets:
+                record = reader.read_audio(entry)
+                assert isinstance(record, bitstream.AudioStream)
+                streams.append(record)
+                bases[record.index] = Fraction(record.time_base_num, record.time_base_den)
+            else:
+                wanted.append(entry)
+        begin, stop = entries[0].offset if entries else 0, entries[-1].offset if entries else 0
+        numbered = [(e.offset, i) for i, e in enumerate(segments) if e in entries]
+        near = [a for a in wanted if self._audio_near(a.offset, begin, stop, segments)]
+        order = sorted([(o, ("segment", i)) for o, i in numbered]
+                       + [(a.offset, ("audio", i)) for i, a in enumerate(near)])
+
+        def items() -> Iterator[Any]:
+            for _, (kind, i) in order:
+                yield reader.read_segment(i) if kind == "segment" else reader.read_audio(near[i])
+
+        return items(), streams
+
+    def _audio_near(self, offset: int, begin: int, stop: int,
+                    segments: tuple[bitstream.SegmentEntry, ...]) -> bool:
+        """Audio lies behind the segment that it accompanies, up to one segment late."""
+        if self.options.start is None and self.options.duration is None:
+            return True
+        after = [s.offset for s in segments if s.offset > stop][1:2]
+        return offset > begin and (not after or offset < after[0])
+
+    def _range(self, origin: int, header: bitstream.Header) -> tuple[int, int]:
+        """Wished ticks [first, last)."""
+        base = time_base_of(header)
+        first = origin + round(Fraction(self.options.start or 0) / base)
+        if self.options.duration is None:
+            return first, 2**63
+        return first, first + max(1, round(Fraction(self.options.duration) / base))
+
+    def _wanted(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
+        origin = self._origin(segment)
+        first, last = self._range(origin, self.reader.header)
+        for frame in self.decoder.frames(segment):
+            if frame.pts >= last:
+                return
+            if frame.pts >= first:
+                if self.shift is None:
+                    self.shift = frame.pts if self.options.start else 0
+                yield frame
+
+    def _origin(self, segment: bitstream.Segment) -> int:
+        if isinstance(self.reader, bitstream.Reader):
+            return self.reader.segments[0].first_pts
+        entries = self.reader.index.segments
+        return entries[0].first_pts if entries else segment.first_pts
+
+    def _write_audio(self, out: VideoWriter, packet: AudioPacket) -> None:
+        if self.options.start is None and self.options.duration is None:
+            out.write_audio(packet)
+            return
+        stream = next(s for s in self.streams if s.index == packet.stream)
+        base = Fraction(stream.time_base_num, stream.time_base_den)
+        ticks = packet.pts if packet.pts is not None else packet.dts or 0
+        origin = self.reader.index.segments[0].first_pts
+        video = time_base_of(self.reader.header)
+        first, last = self._range(origin, self.reader.header)
+        if first * video <= ticks * base < last * video:
+            shift = round((self.shift if self.shift is not None else first) * video / base)
+            shift = shift if self.options.start else 0
+            moved = [None if v is None else v - shift for v in (packet.pts, packet.dts)]
+            out.write_audio(AudioPacket(packet.stream, moved[0], moved[1], packet.duration,
+                                        packet.is_key, packet.data))
+
+
+def _peek_streams(items: Iterator[Any]) -> tuple[Iterator[Any], list[bitstream.AudioStream]]:
+    """Audio configurations come before the first segment: read up to it."""
+    held: list[Any] = []
+    for item in items:
+        held.append(item)
+        if isinstance(item, bitstream.Segment):
+            break
+    streams = [i for i in held if isinstance(i, bitstream.AudioStream)]
+
+    def again() -> Iterator[Any]:
+        yield from held
+        yield from items
+
+    return again(), streams

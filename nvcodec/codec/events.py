@@ -1,0 +1,85 @@
+"""What a running encode or decode tells, and what it returns at the end. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Attributes:
+        frames: done so far.  total: expected in all, None where unknown.
+        bpp: bits per pixel so far (encoding), None where it means nothing.
+        stage: what is being done, one word or two.
+    """
+
+    frames: int
+    total: int | None
+    bpp: float | None = None
+    stage: str = ""
+
+
+Listener = Callable[[Progress], None]
+
+
+def ignore(_: Progress) -> None:
+    """A listener that does nothing."""
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """Figures of a finished encode; bpp is of everything but audio over the source's pixels."""
+
+    source: str
+    target: str
+    model: str
+    coder: str
+    width: int
+    height: int
+    frames: int
+    segments: int
+    file_bytes: int
+    audio_bytes: int
+    bpp: float
+    qp: tuple[int, ...]
+    seconds: float
+    wanted_bpp: float | None = None
+    verified: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def fps(self) -> float:
+        """Frames encoded each second, start-up of the model excluded."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self) | {"fps": round(self.fps, 2)}
+
+
+@dataclass(frozen=True)
+class DecodeReport:
+    """Figures of a finished decode.  `concealed` counts frames whose segment was damaged."""
+
+    source: str
+    target: str
+    model: str
+    width: int
+    height: int
+    frames: int
+    seconds: float
+    concealed: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def fps(self) -> float:
+        """Frames decoded each second, start-up of the model excluded."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self) | {"fps": round(self.fps, 2)}

@@ -1,0 +1,94 @@
+"""What a `.mvt` file says about itself, and whether it is whole. Loads no network library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bitstream
+from nvcodec.codec.events import Listener, Progress, ignore
+from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
+from nvcodec.codec.tables import table_for
+from nvcodec.errors import CorruptFileError
+from nvcodec.models import registry
+
+
+def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
+    """Facts from the header and the index, without reading the segments.
+
+    `segments` adds a row for each segment. Raises CorruptFileError, UnsupportedFileError, OSError.
+    """
+    with plain_errors(str(path)), bitstream.Reader(path) as reader:
+        h = reader.header
+        seconds = float(
+            (reader.segments[-1].end_pts - reader.segments[0].first_pts) * time_base_of(h))
+        facts: dict[str, Any] = {
+            "file": str(path), "bytes": reader.file_bytes, "version": bitstream.VERSION,
+            "width": h.width, "height": h.height, "frames": reader.frames,
+            "fps": float(fps_of(h)), "vfr": h.vfr, "seconds": round(seconds, 6),
+            "time_base": f"{h.time_base_num}/{h.time_base_den}", "bpp": reader.bpp,
+            "kbit_per_s": round(
+                8e-3 * (reader.file_bytes - reader.index.audio_bytes) / max(seconds, 1e-9), 3),
+            "model": h.model, "weights_sha256": h.model_sha256.hex(),
+            "coder": bitstream.CODER_NAMES[h.coder], "prior": h.prior,
+            "prior_sha256": h.prior_sha256.hex() if h.prior else "",
+            "keyint": h.keyint, "segments": len(reader.segments),
+            "qp": [min(s.qp for s in reader.segments), max(s.qp for s in reader.segments)],
+            "color": {"primaries": h.primaries, "transfer": h.transfer, "matrix": h.matrix,
+                      "full_range": h.full_range},
+            "rotation": h.rotation, "sample_aspect_ratio": f"{h.sar_num}/{h.sar_den}",
+            "source_bits": h.source_bits, "audio_bytes": reader.index.audio_bytes,
+            "audio": _audio(reader), "meta": reader.meta, "index_rebuilt": reader.rebuilt,
+        }
+        if segments:
+            facts["segment_list"] = [
+                {"number": i, "offset": s.offset, "bytes": s.size, "pts": s.first_pts,
+                 "frames": s.frame_count, "qp": s.qp} for i, s in enumerate(reader.segments)]
+        return facts
+
+
+def _audio(reader: bitstream.Reader) -> list[dict[str, Any]]:
+    out = []
+    for entry in reader.index.audio:
+        if not entry.is_packets:
+            s = reader.read_audio(entry)
+            assert isinstance(s, bitstream.AudioStream)
+            out.append({"codec": s.codec, "sample_rate": s.sample_rate, "channels": s.channels,
+                        "layout": s.layout, "language": s.language})
+    return out
+
+
+def verify(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
+    """Check every CRC and entropy-decode every segment.
+
+    Returns totals; the tokens of segments are decoded where their table is at hand. Raises
+    CorruptFileError at the first fault, naming its segment, and UnsupportedFileError.
+    """
+    with plain_errors(str(path)), bitstream.Reader(path) as reader:
+        table = table_for(reader.header)
+        count = len(reader.segments)
+        for i in range(count):
+            try:
+                segment = reader.read_segment(i)
+                shape = reader.header.token_shape(segment.frame_count)
+                bitstream.decode_tokens(
+                    segment.payload, shape, reader.header.coder, table, segment.qp,
+                    reader.header.token_bits)
+            except bitstream.CorruptError as error:
+                raise CorruptFileError(f"{path}: segment {i} of {count}: {error.message}",
+                                       "other segments may be whole: decode --recover") from error
+            listen(Progress(i + 1, count, None, "verify"))
+        packets = sum(len(r.packets) for r in reader.audio()
+                      if isinstance(r, bitstream.AudioPackets))
+        meta = reader.meta
+        known = _weights_here(reader.header)
+        return {"file": str(path), "ok": True, "segments": count, "frames": reader.frames,
+                "audio_packets": packets, "meta_keys": sorted(meta), "weights_here": known}
+
+
+def _weights_here(header: bitstream.Header) -> bool:
+    try:
+        registry.find_by_hash(header.model, header.model_sha256)
+    except registry.ModelError:
+        return False
+    return True

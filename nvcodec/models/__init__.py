@@ -1,0 +1,1 @@
+"""Networks of the codec: tokenizer, quantizer, weights. Knows no video files and no bytes."""

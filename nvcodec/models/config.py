@@ -1,0 +1,118 @@
+"""Model configurations: one frozen dataclass sizes every tokenizer in the family.
+
+Free of torch, so that `nvcodec info` and `nvcodec models` answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+Triple = tuple[int, int, int]
+
+#: Convolution kernels (time, height, width) of one residual block, by kind.
+BLOCK_KERNELS: dict[str, tuple[Triple, ...]] = {
+    "2d": ((1, 3, 3), (1, 3, 3)),
+    "2d+1d": ((1, 3, 3), (3, 1, 1), (1, 3, 3)),
+    "3d": ((3, 3, 3), (3, 3, 3)),
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of one tokenizer. Tuples run from the highest resolution to the latent one.
+
+    `strides[i]` is the (time, height, width) step between stage i and stage i + 1, so there is
+    one more stage than there are strides. Paper: arXiv 2310.05737, section 3.2 and appendix A.
+    """
+
+    name: str
+    encoder_channels: tuple[int, ...]
+    encoder_blocks: tuple[int, ...]
+    decoder_channels: tuple[int, ...]
+    decoder_blocks: tuple[int, ...]
+    block_kinds: tuple[str, ...]
+    strides: tuple[Triple, ...] = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
+    #: Space-to-depth factor in front of the encoder; 1 means none.
+    patch: int = 1
+    #: Channels of the decoder's half-steps from the first stage to the pixels (patch > 1).
+    head_channels: tuple[int, ...] = ()
+    #: Kernel of the first and last convolution of encoder and decoder.
+    edge_kernel: Triple = (3, 3, 3)
+    #: Kernel of the convolution in front of each depth-to-space or depth-to-time.
+    up_kernel: Triple = (3, 3, 3)
+    #: Spatial kernel side of strided convolutions that shorten time alone.
+    time_down_side: int = 3
+    #: A norm in front of every convolution (the paper), or of the first in each block (speed).
+    norm_every_conv: bool = False
+    token_bits: int = 18
+    #: Width of the qp embedding; 0 means the model has one rate only.
+    qp_width: int = 0
+
+    def __post_init__(self) -> None:
+        stages = len(self.strides) + 1
+        for field in ("encoder_channels", "encoder_blocks", "decoder_channels", "decoder_blocks",
+                      "block_kinds"):
+            if len(getattr(self, field)) != stages:
+                raise ValueError(f"{field} needs {stages} entries, one for each stage")
+        if self.patch not in (1, 2 ** (len(self.head_channels) + 1)):
+            raise ValueError("head_channels needs log2(patch) - 1 entries")
+
+    @property
+    def time_stride(self) -> int:
+        """Frames for each latent frame after the first."""
+        return prod(s[0] for s in self.strides)
+
+    @property
+    def spatial_stride(self) -> int:
+        """Pixels for each latent position, along one side."""
+        return self.patch * prod(s[1] for s in self.strides)
+
+    def latent_frames(self, frames: int) -> int:
+        """1 + ceil((frames - 1) / time_stride): latent frames that hold `frames` frames."""
+        return 1 + -(-(frames - 1) // self.time_stride)
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """Latent rows and columns of a picture, after padding it to whole strides."""
+        s = self.spatial_stride
+        return -(-height // s), -(-width // s)
+
+
+CONFIGS: dict[str, ModelConfig] = {
+    c.name: c
+    for c in (
+        ModelConfig(
+            name="tiny",
+            encoder_channels=(16, 32, 32, 32), encoder_blocks=(0, 1, 0, 1),
+            decoder_channels=(16, 32, 32, 48), decoder_blocks=(1, 0, 0, 1),
+            block_kinds=("2d", "2d", "2d", "2d+1d"),
+            strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
+            patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
+            time_down_side=1, qp_width=16,
+        ),
+        ModelConfig(
+            name="s",
+            encoder_channels=(48, 96, 160, 224), encoder_blocks=(1, 1, 0, 1),
+            decoder_channels=(48, 96, 160, 224), decoder_blocks=(1, 1, 0, 2),
+            block_kinds=("2d", "2d", "2d", "2d+1d"),
+            strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
+            patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
+            time_down_side=1, qp_width=64,
+        ),
+        ModelConfig(
+            name="b",
+            encoder_channels=(128, 256, 384, 512), encoder_blocks=(2, 2, 1, 3),
+            decoder_channels=(160, 320, 512, 640), decoder_blocks=(2, 2, 1, 4),
+            block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
+            strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
+            patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
+            time_down_side=1, qp_width=128,
+        ),
+        ModelConfig(
+            name="magvit2",
+            encoder_channels=(128, 256, 256, 512), encoder_blocks=(4, 4, 4, 4),
+            decoder_channels=(128, 256, 256, 512), decoder_blocks=(4, 4, 4, 4),
+            block_kinds=("3d", "3d", "3d", "3d"), norm_every_conv=True,
+        ),
+    )
+}

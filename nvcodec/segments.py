@@ -1,0 +1,59 @@
+"""Frame stream <-> closed segments (groups of pictures). Plain bookkeeping, no networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Piece(Generic[T]):
+    """Consecutive frames of one segment.
+
+    Attributes:
+        frames: at least one.
+        first: the segment begins here.
+        last: the segment ends here.
+    """
+
+    frames: list[T]
+    first: bool
+    last: bool
+
+
+def pieces(frames: Iterable[T], keyint: int, step: int) -> Iterator[Piece[T]]:
+    """Cut a stream into segments of `keyint` frames and those into pieces.
+
+    The first piece of a segment has 1 + step frames, later ones `step`; the last may have fewer.
+    Never holds more than 1 + step frames and one to look ahead.
+    """
+    held: list[T] = []
+    taken = 0
+    for frame in frames:
+        full = step + 1 if taken == len(held) else step
+        if held and (len(held) == full or taken == keyint):
+            ends = taken == keyint
+            yield Piece(held, taken == len(held), ends)
+            taken = 0 if ends else taken
+            held = []
+        held.append(frame)
+        taken += 1
+    if held:
+        yield Piece(held, taken == len(held), True)
+
+
+def pad_piece(frames: list[T], first: bool, stride: int) -> list[T]:
+    """Repeat the last frame until there are 1 + n * stride (first piece) or n * stride frames."""
+    short = -(len(frames) - first) % stride
+    return frames + frames[-1:] * short
+
+
+def latent_pieces(count: int, step: int) -> Iterator[tuple[int, int]]:
+    """Ranges [start, stop) over `count` latent frames: the first 1 + step long, later ones step."""
+    start, stop = 0, min(count, 1 + step)
+    while start < count:
+        yield start, stop
+        start, stop = stop, min(count, stop + step)

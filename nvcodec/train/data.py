@@ -1,0 +1,135 @@
+"""Training clips: any folder of videos and images, decoded once, cropped at random.
+
+Decoded frames are kept as uint8 arrays in a cache folder and mapped into memory, so that a crop
+costs a copy and no decoding. Sample `i` of step `n` depends on (seed, n, i) alone: a resumed run
+sees the data it would have seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+VIDEO = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m"}
+IMAGE = {".jpg", ".jpeg", ".png", ".webp"}
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """What a batch looks like: frames of size x size pixels."""
+
+    batch: int
+    frames: int
+    size: int
+
+
+def find_sources(folders: Sequence[Path]) -> list[Path]:
+    """Every video and image below the folders, in a stable order."""
+    files = [p for f in folders for p in sorted(f.rglob("*")) if p.suffix.lower() in VIDEO | IMAGE]
+    if not files:
+        raise FileNotFoundError(f"no videos or images below {', '.join(map(str, folders))}")
+    return files
+
+
+def decode_to_cache(source: Path, cache: Path, max_frames: int = 240) -> Path:
+    """Decode a source once to uint8 [T, H, W, 3] in an .npy file; returns that file."""
+    stat = source.stat()
+    key = f"{source.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{max_frames}"
+    target = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+    if target.exists():
+        return target
+    frames = np.stack(list(_read(source, max_frames)))
+    partial = target.with_suffix(f".{os.getpid()}.part")
+    with partial.open("wb") as file:
+        np.save(file, frames)
+    partial.replace(target)
+    return target
+
+
+def _read(source: Path, max_frames: int) -> Iterator[Frames]:
+    from nvcodec.video.reader import open_video
+
+    with open_video(source) as video:
+        for i, frame in enumerate(video.frames()):
+            if i == max_frames:
+                return
+            yield frame.rgb
+
+
+class ClipPool:
+    """Random crops from decoded sources; every `holdout`-th source is kept for validation."""
+
+    def __init__(self, folders: Sequence[Path], cache: Path, seed: int, holdout: int = 16,
+                 min_side: int = 64) -> None:
+        cache.mkdir(parents=True, exist_ok=True)
+        self.seed = seed
+        self.videos: list[Frames] = []
+        self.stills: list[Frames] = []
+        self.held: list[Frames] = []
+        for i, source in enumerate(find_sources(folders)):
+            frames = np.load(decode_to_cache(source, cache), mmap_mode="r")
+            if min(frames.shape[1:3]) < min_side:
+                continue
+            if len(frames) == 1:
+                self.stills.append(frames)
+            elif i % holdout == holdout // 2:
+                self.held.append(frames)
+            else:
+                self.videos.append(frames)
+
+    def batch(self, step: int, shape: ClipShape, rank: int = 0) -> torch.Tensor:
+        """uint8 [B, T, size, size, 3] of training crops. T = 1 draws photos and video frames."""
+        rng = np.random.default_rng((self.seed, step, rank))
+        return torch.from_numpy(np.stack([self._crop(rng, shape) for _ in range(shape.batch)]))
+
+    def validation(self, shape: ClipShape) -> torch.Tensor:
+        """uint8 [N, T, size, size, 3]: one centre crop of each held-out video that is long enough."""
+        crops = []
+        for clip in self.held:
+            _, h, w, _ = clip.shape
+            if len(clip) >= shape.frames and min(h, w) >= shape.size:
+                y, x = (h - shape.size) // 2, (w - shape.size) // 2
+                crops.append(clip[:shape.frames, y:y + shape.size, x:x + shape.size])
+        if not crops:
+            raise ValueError("no held-out video is large and long enough to validate on: add clips")
+        return torch.from_numpy(np.stack(crops))
+
+    def _crop(self, rng: np.random.Generator, shape: ClipShape) -> Frames:
+        for _ in range(100):
+            still = shape.frames == 1 and self.stills and rng.random() < 0.6
+            pool = self.stills if still or not self.videos else self.videos
+            clip = pool[rng.integers(len(pool))]
+            crop = _random_crop(rng, clip, shape)
+            if crop is not None:
+                return crop
+        raise ValueError(f"no source holds {shape.frames} frames of {shape.size} pixels: "
+                         "add larger clips or lower --size and --frames")
+
+
+def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Frames | None:
+    """A crop, half of them shrunk by two in space (sharper content), strides 1-2, flipped at will."""
+    stride = int(rng.integers(1, 3)) if len(clip) >= 2 * shape.frames else 1
+    shrink = 2 if rng.random() < 0.35 and min(clip.shape[1:3]) >= 2 * shape.size else 1
+    span, side = (shape.frames - 1) * stride + 1, shape.size * shrink
+    if len(clip) < span or min(clip.shape[1:3]) < side:
+        return None
+    t = int(rng.integers(len(clip) - span + 1))
+    y = int(rng.integers(clip.shape[1] - side + 1))
+    x = int(rng.integers(clip.shape[2] - side + 1))
+    crop: Frames = clip[t:t + span:stride, y:y + side, x:x + side]
+    if shrink == 2:
+        wide = crop.reshape(shape.frames, shape.size, 2, shape.size, 2, 3).astype(np.uint16)
+        crop = ((wide.sum((2, 4)) + 2) // 4).astype(np.uint8)
+    if rng.random() < 0.5:
+        crop = crop[:, :, ::-1]
+    if rng.random() < 0.1:
+        crop = crop[::-1]
+    return np.ascontiguousarray(crop)

@@ -1,0 +1,253 @@
+"""The training loop: budget, schedule, checkpoints, log, evaluation. One process per device."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from nvcodec.models.config import CONFIGS
+from nvcodec.models.device import fast_bfloat16, pick_device
+from nvcodec.train.checkpoint import Average, append_log, load_checkpoint, save_checkpoint
+from nvcodec.train.data import ClipPool, ClipShape
+from nvcodec.train.discriminator import Discriminator, LeCam
+from nvcodec.train.objective import Batch, Objective, critic_step
+from nvcodec.train.optim import build_optimizers
+from nvcodec.train.recipes import RECIPES, Recipe
+from nvcodec.train.watch import evaluate, write_sheet
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run. `minutes` counts across resumed sittings; so does `steps`."""
+
+    out: Path
+    data: tuple[Path, ...]
+    model: str = "s"
+    recipe: str = "codec"
+    minutes: float = 60.0
+    steps: int | None = None
+    batch: int = 8
+    frames: tuple[int, ...] = (5, 9, 17)
+    size: int = 96
+    lr: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    cache: Path | None = None
+    lpips_weights: Path | None = None
+    init: Path | None = None
+    freeze_encoder: bool = False
+    save_minutes: float = 5.0
+    eval_minutes: float = 15.0
+    compile: bool = False
+
+
+class Trainer:
+    """Holds what a checkpoint holds, and steps it."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        torch.manual_seed(spec.seed)
+        self.spec = spec
+        self.rank = int(os.environ.get("RANK", 0))
+        self.world = int(os.environ.get("WORLD_SIZE", 1))
+        recipe = RECIPES[spec.recipe]
+        self.recipe: Recipe = replace(recipe, lr=spec.lr) if spec.lr else recipe
+        self.device = self._join()
+        spec.out.mkdir(parents=True, exist_ok=True)
+        self.pool = ClipPool(spec.data, spec.cache or spec.out / "cache", spec.seed)
+        self.objective = Objective(CONFIGS[spec.model], self.recipe, spec.lpips_weights)
+        if spec.init:
+            self._initialize(spec.init)
+        self.objective.to(self.device)
+        if spec.freeze_encoder:
+            self.objective.tokenizer.encoder.requires_grad_(False)
+        self.critic = Discriminator().to(self.device) if self.recipe.gan else None
+        self.lecam = LeCam()
+        r = self.recipe
+        self.optimizers = build_optimizers(self.objective, r.optimizer, r.lr, r.betas)
+        self.critic_optimizers = (
+            build_optimizers(self.critic, "adamw", r.lr, r.betas) if self.critic else [])
+        self.ema = Average(self.objective.tokenizer, self.recipe.ema)
+        self.step, self.seconds = 0, 0.0
+        self.forward: nn.Module = self.objective
+        if spec.compile:
+            self.objective.tokenizer.compile()
+        if self.world > 1:
+            self.forward = DistributedDataParallel(self.objective)
+
+    def _join(self) -> torch.device:
+        if self.world == 1:
+            return pick_device(self.spec.device)
+        cuda = torch.cuda.is_available()
+        torch.distributed.init_process_group("nccl" if cuda else "gloo")
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
+
+    def _initialize(self, path: Path) -> None:
+        """Start from released weights or another run's averages (`--init`)."""
+        from nvcodec.train.inflate import load_initial
+
+        load_initial(self.objective, path)
+
+    @property
+    def progress(self) -> float:
+        """0 at the start, 1 at the end of the budget, by steps if given, else by time."""
+        if self.spec.steps:
+            return min(1.0, self.step / self.spec.steps)
+        return min(1.0, self.seconds / (60 * self.spec.minutes))
+
+    def rate(self) -> float:
+        """Learning rate: linear warm-up, then cosine."""
+        r = self.recipe
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return r.lr * min(1.0, (self.step + 1) / r.warmup) * (r.lr_end + (1 - r.lr_end) * cosine)
+
+    def _set_rate(self) -> None:
+        for optimizer in (*self.optimizers, *self.critic_optimizers):
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate()
+
+    def next_batch(self) -> Batch:
+        """Clips of one of the spec's lengths, or stills as often as the recipe says; a qp for each.
+
+        Kernels over time learn nothing from clips shorter than their reach: lengths must be mixed.
+        """
+        draw = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + self.step)
+        still = float(torch.rand((), generator=draw)) < self.recipe.stills
+        length = 1 if still else self.spec.frames[self.step % len(self.spec.frames)]
+        shape = batch_shape(self.spec, length)
+        pixels = self.pool.batch(self.step, shape, self.rank)
+        qp = torch.randint(0, 64, (shape.batch,), generator=draw)
+        return Batch(pixels.to(self.device), qp.to(self.device))
+
+    def autocast(self) -> Any:
+        """bfloat16 where the device computes it fast; nothing elsewhere."""
+        if fast_bfloat16(self.device):
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def train_step(self) -> dict[str, float]:
+        """One optimizer step; returns the figures to log."""
+        start = time.perf_counter()
+        batch = self.next_batch()
+        self._set_rate()
+        with self.autocast():
+            loss, made, figures = self.forward(
+                batch, self.step, self.progress, self.critic, self.step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise FloatingPointError(
+                f"step {self.step}: gradients are not finite; resume with a lower --lr")
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.ema.update(self.objective.tokenizer)
+        if self.critic and self.progress >= self.recipe.gan_from:
+            figures["critic"] = self._critic_step(batch, made)
+        self.step += 1
+        self.seconds += time.perf_counter() - start
+        figures.update(step=self.step, frames=batch.pixels.shape[1], lr=self.rate(),
+                       grad=float(norm), ramp=self.recipe.rate_ramp(self.progress),
+                       minutes=self.seconds / 60,
+                       clips_per_second=len(batch.qp) / (time.perf_counter() - start))
+        return figures
+
+    def _critic_step(self, batch: Batch, made: torch.Tensor) -> float:
+        assert self.critic is not None
+        real = batch.pixels.float() / 127.5 - 1
+        loss = critic_step(self.critic, self.lecam, self.recipe.lecam, real, made)
+        for optimizer in self.critic_optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimizer in self.critic_optimizers:
+            optimizer.step()
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        return {
+            "spec": {k: str(v) for k, v in asdict(self.spec).items()},
+            "step": self.step, "seconds": self.seconds,
+            "objective": self.objective.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers], "ema": self.ema.state(),
+            "critic": self.critic.state_dict() if self.critic else None,
+            "critic_optimizers": [o.state_dict() for o in self.critic_optimizers],
+            "lecam": (self.lecam.real, self.lecam.fake),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state`: weights, optimizer, averages, schedule and data order."""
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.objective.load_state_dict(state["objective"])
+        self.ema.restore(state["ema"])
+        if self.critic:
+            self.critic.load_state_dict(state["critic"])
+        for name in ("optimizers", "critic_optimizers"):
+            for optimizer, saved in zip(getattr(self, name), state[name], strict=True):
+                optimizer.load_state_dict(saved)
+        self.lecam.real, self.lecam.fake = state["lecam"]
+
+
+def batch_shape(spec: RunSpec, length: int) -> ClipShape:
+    """About as many frames a step for every length; `batch` clips of the shortest."""
+    if length == 1:
+        return ClipShape(2 * spec.batch, 1, spec.size)
+    return ClipShape(max(1, round(spec.batch * (spec.frames[0] + 1) / (length + 1))), length,
+                     spec.size)
+
+
+def train(spec: RunSpec, resume: bool = False, quiet: bool = False) -> Path:
+    """Run until the budget is spent; returns the checkpoint. Ctrl-C saves before it stops."""
+    trainer = Trainer(spec)
+    checkpoint, log = spec.out / "checkpoint.pt", spec.out / "log.jsonl"
+    if resume:
+        trainer.restore(load_checkpoint(checkpoint))
+    saved = shown = time.monotonic()
+    bar = tqdm(total=100, disable=quiet or trainer.rank > 0, unit="%")
+    try:
+        while trainer.progress < 1.0:
+            figures = trainer.train_step()
+            _report(trainer, figures, bar, log)
+            now = time.monotonic()
+            if trainer.rank == 0 and now - saved > 60 * spec.save_minutes:
+                save_checkpoint(checkpoint, trainer.state())
+                saved = now
+            if trainer.rank == 0 and now - shown > 60 * spec.eval_minutes:
+                _watch(trainer, log)
+                shown = time.monotonic()
+    finally:
+        if trainer.rank == 0 and trainer.step:
+            save_checkpoint(checkpoint, trainer.state())
+    if trainer.rank == 0:
+        _watch(trainer, log)
+    return checkpoint
+
+
+def _report(trainer: Trainer, figures: dict[str, float], bar: Any, log: Path) -> None:
+    if trainer.rank or trainer.step % 10:
+        return
+    append_log(log, {k: round(v, 5) for k, v in figures.items()})
+    bar.n = round(100 * trainer.progress, 1)
+    bar.set_postfix(step=trainer.step, lpips=f"{figures['lpips']:.3f}",
+                    bits=f"{figures.get('bits', 0):.1f}")
+    if figures["dead_bits"] > 9 and figures["ramp"] < 0.5:
+        tqdm.write(f"step {trainer.step}: {figures['dead_bits']:.0f} of the bits are constant; "
+                   "raise the entropy weight or ramp the rate term in later")
+
+
+def _watch(trainer: Trainer, log: Path) -> None:
+    spec = trainer.spec
+    clips = trainer.pool.validation(ClipShape(1, min(9, max(spec.frames)), spec.size))
+    rows, pairs = evaluate(trainer.objective, trainer.ema.shadow, clips.to(trainer.device))
+    append_log(log, {"step": trainer.step, "minutes": trainer.seconds / 60, "validation": rows})
+    write_sheet(pairs, spec.out / f"sheet-{trainer.step:07d}.png")

@@ -1,0 +1,40 @@
+"""Distortion terms of the training recipes. Pixels are [B, T, H, W, 3] in [-1, 1]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nvcodec.models.perceptual import load_lpips
+
+
+class Perceptual(nn.Module):
+    """Mean LPIPS over backbones, always in float32 (its bfloat16 backward is slower and coarse)."""
+
+    def __init__(self, nets: tuple[str, ...], weights: Path | None) -> None:
+        super().__init__()
+        self.metrics = nn.ModuleList(load_lpips(n, weights) for n in nets)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Frames [N, H, W, 3] against frames [N, H, W, 3] -> scalar."""
+        with torch.autocast(x.device.type, enabled=False):
+            a, b = (v.float().permute(0, 3, 1, 2) for v in (x, y))
+            return torch.stack([m(a, b).mean() for m in self.metrics]).mean()
+
+
+def pick_frames(x: Tensor, y: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same `count` random frames of each clip of both batches: two [B * count, H, W, 3]."""
+    batch, time = x.shape[:2]
+    count = min(count, time)
+    index = torch.rand(batch, time, generator=generator).argsort(1)[:, :count].to(x.device)
+    rows = torch.arange(batch, device=x.device)[:, None]
+    return x[rows, index].flatten(0, 1), y[rows, index].flatten(0, 1)
+
+
+def temporal_l1(x: Tensor, y: Tensor) -> Tensor:
+    """L1 of frame differences: flicker that the source does not have. Zero for stills."""
+    if x.shape[1] == 1:
+        return x.new_zeros(())
+    return (x.diff(dim=1) - y.diff(dim=1)).abs().mean()

@@ -1,0 +1,81 @@
+"""The training objective: one place where a recipe's terms are added up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nvcodec.models import lfq
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.train.discriminator import Discriminator, LeCam, discriminator_loss, generator_loss
+from nvcodec.train.losses import Perceptual, pick_frames, temporal_l1
+from nvcodec.train.rate import RateModel, bit_costs
+from nvcodec.train.recipes import Recipe
+
+
+@dataclass
+class Batch:
+    """One step's input: pixels uint8 [B, T, H, W, 3] and qp int64 [B]."""
+
+    pixels: Tensor
+    qp: Tensor
+
+
+class Objective(nn.Module):
+    """Tokenizer plus training-only parts; forward gives the loss and the figures to log."""
+
+    def __init__(self, config: ModelConfig, recipe: Recipe, lpips_weights: Path | None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.tokenizer = Tokenizer(config)
+        self.rate = RateModel(config.token_bits)
+        self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
+
+    def forward(self, batch: Batch, step: int, progress: float, critic: Discriminator | None,
+                seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """-> (loss, reconstruction [B, T, H, W, 3], figures)."""
+        r = self.recipe
+        x = batch.pixels.float() / 127.5 - 1
+        y, z = self.tokenizer(x, batch.qp)
+        y = y.float()
+        picked = pick_frames(y, x, r.lpips_frames, torch.Generator().manual_seed(seed))
+        l1, lpips = (y - x).abs().mean(), self.perceptual(*picked)
+        loss = r.l1 * l1 + r.lpips * lpips + r.commitment * lfq.commitment(z)
+        sample, total = lfq.entropy_terms(z)
+        loss = loss + r.entropy_weight(step) * (sample - total) * 0.6931
+        figures = {"l1": l1, "lpips": lpips, "h_sample": sample, "h_mean": total}
+        if r.temporal:
+            loss = loss + r.temporal * temporal_l1(y, x)
+        if r.rate_aware:
+            loss, bits = self._add_rate(loss, z, batch, progress)
+            figures["bits"] = bits
+        if critic is not None and r.gan and progress >= r.gan_from:
+            adversarial = generator_loss(critic(y))
+            loss = loss + r.gan * adversarial
+            figures["adversarial"] = adversarial
+        figures["loss"] = loss
+        figures["dead_bits"] = ((z > 0).float().mean((0, 1, 2, 3)) * 2 - 1).abs().gt(0.98).sum()
+        return loss, y, {k: float(v.detach()) for k, v in figures.items()}
+
+    def _add_rate(self, loss: Tensor, z: Tensor, batch: Batch,
+                  progress: float) -> tuple[Tensor, Tensor]:
+        """lambda(qp) * bits per pixel for the encoder, plain bits for the context model."""
+        q = lfq.quantize(z)
+        for_model, for_encoder = bit_costs(self.rate(q, batch.qp), q)
+        positions = z.shape[1] * z.shape[2] * z.shape[3]
+        pixels = batch.pixels[0, ..., 0].numel()
+        price = torch.tensor([self.recipe.price(float(v)) for v in batch.qp], device=z.device)
+        bpp = for_encoder * positions / pixels
+        loss = loss + self.recipe.rate_ramp(progress) * (price * bpp).mean()
+        return loss + 0.01 * for_model.mean(), for_model.detach().mean()
+
+
+def critic_step(critic: Discriminator, lecam: LeCam, weight: float, real: Tensor,
+                fake: Tensor) -> Tensor:
+    """The discriminator's loss on pixels in [-1, 1]."""
+    a, b = critic(real), critic(fake.detach())
+    return discriminator_loss(a, b) + weight * lecam(a, b)

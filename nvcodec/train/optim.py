@@ -1,0 +1,67 @@
+"""Optimizers: Muon for kernels, AdamW for the rest.
+
+Muon (Jordan 2024) orthogonalizes the momentum of each weight matrix by a few Newton-Schulz steps;
+updates are scaled to the size AdamW's would have (arXiv 2502.16982), so that both share one
+learning rate. torch.optim.Muon takes matrices alone; convolution kernels are flattened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+#: Quintic iteration that pushes every singular value towards 1 (Jordan 2024).
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalized; for parameters of two or more dimensions (kernels as [out, rest])."""
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95,
+                 steps: int = 5) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "steps": steps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, group)
+
+    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[p]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(p)
+        state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+        ahead = p.grad.lerp(state["momentum"], group["momentum"])
+        flat = ahead.flatten(1)
+        size = 0.2 * max(flat.shape) ** 0.5
+        p.add_(orthogonalize(flat, group["steps"]).view_as(p), alpha=-group["lr"] * size)
+
+
+def orthogonalize(g: Tensor, steps: int) -> Tensor:
+    """[m, n] -> about U V^T of its singular value decomposition."""
+    a, b, c = COEFFICIENTS
+    tall = g.shape[0] > g.shape[1]
+    x = g.mT if tall else g
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+def build_optimizers(module: nn.Module, name: str, lr: float,
+                     betas: tuple[float, float]) -> list[torch.optim.Optimizer]:
+    """"adamw", or "muon" for every kernel of 16 or more rows and AdamW for the rest."""
+    wanted = [p for p in module.parameters() if p.requires_grad]
+    kernels = [p for p in wanted if name == "muon" and p.ndim > 1 and min(p.flatten(1).shape) >= 16]
+    taken = {id(p) for p in kernels}
+    rest = [p for p in wanted if id(p) not in taken]
+    out: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr, betas, weight_decay=0.0,
+                                                          fused=True)]
+    return [*out, Muon(kernels, lr)] if kernels else out
