@@ -103,6 +103,7 @@ class AudioReader:
 
     def __init__(self, path: str, start: float | None, duration: float | None) -> None:
         self.name = path
+        self._closed = False
         self._container = source.open_container(path)
         self.streams = audio_streams(self._container)
         for stream in self._container.streams.video:
@@ -123,10 +124,13 @@ class AudioReader:
         self.close()
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file; an iterator that is under way ends."""
+        self._closed = True
         self._container.close()
 
     def __iter__(self) -> Iterator[AudioPacket]:
+        if self._closed:
+            return
         tracks = [self._container.streams.audio[stream.index] for stream in self.streams]
         if not tracks:
             return
@@ -148,6 +152,8 @@ class AudioReader:
                 elif where == 0:
                     count += 1
                     yield _copy(packet, index)
+                    if self._closed:  # FFmpeg would crash on the next read
+                        return
         except av.FFmpegError as error:
             raise InputError(
                 f"{self.name}: damaged at audio packet {count} ({source.reason(error)})",

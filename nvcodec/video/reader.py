@@ -232,6 +232,11 @@ class VideoSource:
         packets = container.demux(stream)
         count = 0
         while True:
+            if self._container is not container:  # FFmpeg would crash on a closed file
+                raise UsageError(
+                    f"{self.name}: read on after it was closed or read anew",
+                    "finish with one iterator of frames before the next",
+                )
             try:
                 packet = next(packets, None)
                 pictures = [] if packet is None else packet.decode()

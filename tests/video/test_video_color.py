@@ -30,7 +30,7 @@ PATCHES = [
 ]  # fmt: skip
 
 
-def to_yuv(rgb: Any, matrix: str, full: bool, bits: int) -> np.ndarray:
+def to_yuv(rgb: Any, matrix: str, full: bool, bits: int) -> Any:
     """Float YUV codes of an RGB triple 0..255."""
     kr, kb, _ = MATRICES[matrix]
     r, g, b = np.asarray(rgb, float) / 255
@@ -44,7 +44,7 @@ def to_yuv(rgb: Any, matrix: str, full: bool, bits: int) -> np.ndarray:
     return codes
 
 
-def to_rgb(yuv: Any, matrix: str, full: bool, bits: int) -> np.ndarray:
+def to_rgb(yuv: Any, matrix: str, full: bool, bits: int) -> Any:
     """Float RGB 0..255, clipped, of YUV codes."""
     kr, kb, _ = MATRICES[matrix]
     y, cb, cr = np.asarray(yuv, float)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nvcodec.errors import InputError
+from nvcodec.errors import InputError, UsageError
+from nvcodec.video.audio import read_audio
 from nvcodec.video.reader import open_video
 
 
@@ -89,13 +90,20 @@ def test_size_change_names_the_frame(tmp_path: Path, clip: Any, pictures: Any) -
         list(video.frames())
 
 
-def test_closing_frees_and_ends(clip: Any, pictures: Any) -> None:
-    path = clip("c.mp4", pictures(count=5))
+def test_reading_on_after_closing_is_an_error(clip: Any, pictures: Any) -> None:
+    path = clip("c.mp4", pictures(count=9), audio="aac")
     with open_video(path) as video:
-        frames = video.frames()
+        frames, again = video.frames(), video.frames()
         next(frames)
-    path.unlink()
-    assert not path.exists()
+        next(again)  # takes the file over
+        with pytest.raises(UsageError, match="one iterator"):
+            list(frames)
+        with read_audio(path) as audio:
+            packets = iter(audio)
+            next(packets)
+    with pytest.raises(UsageError, match="closed"):
+        list(again)
+    assert list(packets) == [] and list(audio) == []
 
 
 def test_damage_after_seeking_is_placed(clip: Any) -> None:
