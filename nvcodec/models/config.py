@@ -101,8 +101,8 @@ CONFIGS: dict[str, ModelConfig] = {
         ),
         ModelConfig(
             name="b",
-            encoder_channels=(128, 256, 384, 512), encoder_blocks=(2, 2, 1, 3),
-            decoder_channels=(160, 320, 512, 640), decoder_blocks=(2, 2, 1, 4),
+            encoder_channels=(96, 192, 320, 448), encoder_blocks=(2, 2, 1, 3),
+            decoder_channels=(112, 224, 352, 512), decoder_blocks=(2, 2, 1, 3),
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),

@@ -1,0 +1,43 @@
+"""Sizes that the design fixes: parameters, multiply-accumulates, strides."""
+
+from __future__ import annotations
+
+import pytest
+
+from nvcodec.models.config import CONFIGS, ModelConfig
+from nvcodec.models.cost import macs_per_pixel, parameters
+
+
+def test_limits() -> None:
+    assert parameters(CONFIGS["tiny"]) < 300_000
+    assert macs_per_pixel(CONFIGS["s"])[1] <= 22_000
+    assert 7 < macs_per_pixel(CONFIGS["b"])[1] / macs_per_pixel(CONFIGS["s"])[1] < 14
+    assert parameters(CONFIGS["s"]) * 2 < 20e6  # bytes in half precision
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_strides(config: ModelConfig) -> None:
+    assert (config.time_stride, config.spatial_stride, config.token_bits) == (4, 8, 18)
+    assert [config.latent_frames(n) for n in (1, 2, 5, 6, 17)] == [1, 2, 2, 3, 5]
+    assert config.latent_size(360, 641) == (45, 81)
+
+
+def test_counting_is_right_on_a_layer() -> None:
+    """A 1x1 model would be opaque; the stem of `tiny` is 3 * 16 -> 16 channels, 3x3, at 1/16."""
+    import torch
+
+    from nvcodec.models.conv import CausalConv3d
+    from nvcodec.models.cost import _count
+
+    with torch.device("meta"):
+        conv = CausalConv3d(48, 16, (1, 3, 3))
+        assert _count(conv, lambda: conv(torch.empty(1, 2, 4, 4, 48))) == 2 * 16 * 48 * 16 * 9
+
+
+def test_bad_configurations_are_refused() -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="decoder_blocks needs 4"):
+        replace(CONFIGS["s"], decoder_blocks=(1, 2))
+    with pytest.raises(ValueError, match="head_channels"):
+        replace(CONFIGS["s"], head_channels=())
