@@ -64,13 +64,14 @@ if TYPE_CHECKING:
     from .bitpack import pack_tokens, unpack_tokens
     from .entropy import BitDecoder, BitEncoder
     from .table import Counts, StaticTable, count_contexts
-    from .tokens import decode_tokens, encode_tokens, open_payload, seal_payload
+    from .tokens import check_table, decode_tokens, encode_tokens, open_payload, seal_payload
 
 _LAZY = {
     "BitDecoder": "entropy",
     "BitEncoder": "entropy",
     "Counts": "table",
     "StaticTable": "table",
+    "check_table": "tokens",
     "count_contexts": "table",
     "decode_tokens": "tokens",
     "encode_tokens": "tokens",
@@ -126,6 +127,7 @@ __all__ = [
     "UnsupportedVersion",
     "Writer",
     "WrongTable",
+    "check_table",
     "count_contexts",
     "decode_tokens",
     "encode_tokens",

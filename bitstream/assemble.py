@@ -64,7 +64,7 @@ class Assembler:
             message = "the first chunk is not HEAD; get another copy of the file"
             raise MissingHeader(message, chunk.offset)
         if chunk.tag == b"INDX":
-            self._indx(chunk, self.header)
+            self._indx(chunk)
             return None
         if chunk.tag == b"ENDS":
             self._ends(chunk)
@@ -97,7 +97,7 @@ class Assembler:
         self._builder.meta_offset = chunk.offset
         return meta
 
-    def _indx(self, chunk: Chunk, header: Header) -> None:
+    def _indx(self, chunk: Chunk) -> None:
         if self._index_offset is not None:
             raise BadIndex("a second INDX; get another copy of the file", chunk.offset)
         self._index_offset = chunk.offset

@@ -12,7 +12,15 @@ from .caps import CHUNK_CAPS, MAX_AUDIO_STREAMS, MAX_EXTRADATA, MAX_PACKETS
 from .errors import BadAudio, CapExceeded
 from .fields import I64_MAX, I64_MIN, Cursor, pack_str8, pack_svarint, pack_varint
 
-__all__ = ["KIND_PACKETS", "KIND_STREAM", "AudioPackets", "AudioStream", "Packet", "check_audio_order", "parse_audio"]
+__all__ = [
+    "KIND_PACKETS",
+    "KIND_STREAM",
+    "AudioPackets",
+    "AudioStream",
+    "Packet",
+    "check_audio_order",
+    "parse_audio",
+]
 
 KIND_STREAM = 0
 KIND_PACKETS = 1
@@ -171,7 +179,8 @@ def parse_audio(payload: bytes, base: int | None = None) -> AudioStream | AudioP
         else:
             raise cursor.fail(f"record kind {kind} is unknown")
     except BadAudio as error:
-        raise BadAudio(error.message, error.offset or base) from None
+        error.offset = base
+        raise
     cursor.finish()
     return record
 
@@ -182,9 +191,7 @@ def _parse_stream(cursor: Cursor, index: int) -> AudioStream:
     size = cursor.varint()
     if size > MAX_EXTRADATA:
         raise CapExceeded(f"AUDI: {size} bytes of extradata; get another copy of the file")
-    return AudioStream(
-        index, codec, num, den, rate, channels, layout, language, cursor.take(size)
-    )
+    return AudioStream(index, codec, num, den, rate, channels, layout, language, cursor.take(size))
 
 
 def _parse_packets(cursor: Cursor, index: int) -> AudioPackets:

@@ -12,8 +12,10 @@ already has:
 - stir: how many tokens around, and here before, last differed from their past.
 
 A neighbour's vote counts the more the fewer of its earlier bits differ from this token's, so that
-tokens that look alike predict each other. The first frame of a segment has no past; there the
-context is the current vote and the two bits before. All arithmetic is on small integers.
+tokens that look alike predict each other. Where nothing stirs nobody votes: the few contexts left
+there soon learn that nothing changes, and a still picture costs next to nothing. The first frame
+of a segment has no past; there the context is the current vote and the two bits before. All
+arithmetic is on small integers.
 """
 
 from __future__ import annotations
@@ -118,9 +120,11 @@ class _Pass:
         self._voters = self._voters.reshape(len(voters), bits, count)
         self._lives = np.full((len(voters), count), _LIVES, np.int8)
         if self._inter:
+            stir = self._stir(frame, number)
+            self._lives[:, stir == _STIR_LEVELS[0]] = 0
             self._before = frame.view(frame.past[0], number).reshape(bits, count)
             self._drift = np.zeros(count, np.uint8)
-            self._base = (self._before > 0) + (INTRA_CONTEXTS + self._stir(frame, number))
+            self._base = (self._before > 0) + (INTRA_CONTEXTS + stir)
         else:
             self._own = np.zeros((bits + 2, count), np.int8)
 
@@ -137,7 +141,8 @@ class _Pass:
         current = votes[: self._split].sum(0, dtype=np.int16) + _REACH
         if not self._inter:
             own: _Index = self._own[bit + 1] * np.int64(3) + self._own[bit] + 4
-            return own + _INTRA_LEVELS[current]
+            own += _INTRA_LEVELS[current]
+            return own
         previous = votes[self._split :].sum(0, dtype=np.int16) + _REACH
         context: _Index = self._base[bit] + _CURRENT_LEVELS[current]
         context += _PREVIOUS_LEVELS[previous]
@@ -146,10 +151,10 @@ class _Pass:
 
     def learn(self, bit: int, signs: _Signs) -> None:
         """Take the coded bit as signs int8 [K] in {-1, 1}."""
-        np.subtract(self._lives, self._voters[:, bit] != signs, out=self._lives)
+        self._lives -= (self._voters[:, bit] != signs).view(np.int8)
         np.maximum(self._lives, 0, out=self._lives)
         if self._inter:
-            self._drift += self._before[bit] != signs
+            self._drift += (self._before[bit] != signs).view(np.uint8)
         else:
             self._own[bit + 2] = signs
 

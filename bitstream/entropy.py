@@ -29,9 +29,9 @@ def _probabilities(p1: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
     """Exact dyadic float64 of integer probabilities; ValueError outside 1..65535."""
     if p1.ndim != 1 or p1.dtype.kind not in "iu":
         raise ValueError("probabilities must be one integer array of rank 1")
-    if p1.size and not (0 < int(p1.min()) and int(p1.max()) < PROBABILITY_ONE):
+    if p1.size and (int(p1.min()) < 1 or int(p1.max()) >= PROBABILITY_ONE):
         raise ValueError("a probability is outside 1..65535; clamp it")
-    return p1 * (1.0 / PROBABILITY_ONE)
+    return p1.astype(np.float64) / PROBABILITY_ONE
 
 
 class BitEncoder:

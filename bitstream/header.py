@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from .caps import CHUNK_CAPS, MAX_DIMENSION, MAX_ID_BYTES, MAX_SEGMENT_FRAMES, MAX_SEGMENT_TOKENS
-from .errors import BadHeader, CapExceeded, UnknownCoder
+from .errors import BadHeader, BitstreamError, CapExceeded, UnknownCoder
 from .fields import Cursor, pack_str8
 
 __all__ = ["CODER_LEARNED", "CODER_NAMES", "CODER_RAW", "CODER_TABLE", "Header"]
@@ -20,6 +21,28 @@ _FLAG_VFR = 1
 _FLAG_FULL_RANGE = 2
 _FLAG_ALPHA = 4
 _FIXED = struct.Struct("<4H4I4BH2I4BI")
+_FIXED_NAMES = (
+    "width",
+    "height",
+    "padded_width",
+    "padded_height",
+    "fps_num",
+    "fps_den",
+    "time_base_num",
+    "time_base_den",
+    "flags",
+    "primaries",
+    "transfer",
+    "matrix",
+    "rotation",
+    "sar_num",
+    "sar_den",
+    "source_bits",
+    "time_stride",
+    "spatial_stride",
+    "token_bits",
+    "keyint",
+)
 _NO_HASH = bytes(32)
 
 
@@ -168,26 +191,7 @@ class Header:
             | _FLAG_ALPHA * self.source_alpha
         )
         fixed = _FIXED.pack(
-            self.width,
-            self.height,
-            self.padded_width,
-            self.padded_height,
-            self.fps_num,
-            self.fps_den,
-            self.time_base_num,
-            self.time_base_den,
-            flags,
-            self.primaries,
-            self.transfer,
-            self.matrix,
-            self.rotation,
-            self.sar_num,
-            self.sar_den,
-            self.source_bits,
-            self.time_stride,
-            self.spatial_stride,
-            self.token_bits,
-            self.keyint,
+            *(flags if name == "flags" else getattr(self, name) for name in _FIXED_NAMES)
         )
         ids = pack_str8(self.model) + self.model_sha256
         coder = bytes([self.coder]) + pack_str8(self.prior) + self.prior_sha256
@@ -208,44 +212,27 @@ class Header:
             BadHeader, CapExceeded, UnknownCoder.
         """
         cursor = Cursor(payload, BadHeader, "HEAD", base)
-        fixed = _FIXED.unpack(cursor.take(_FIXED.size))
-        flags = fixed[8]
+        values: dict[str, Any] = dict(
+            zip(_FIXED_NAMES, _FIXED.unpack(cursor.take(_FIXED.size)), strict=True)
+        )
+        flags = values.pop("flags")
         if flags & ~(_FLAG_VFR | _FLAG_FULL_RANGE | _FLAG_ALPHA):
             raise cursor.fail(f"has unknown flags {flags:#04x}")
-        model = cursor.str8(MAX_ID_BYTES, least=1)
-        model_sha256 = cursor.take(32)
-        coder = cursor.u8()
-        prior = cursor.str8(MAX_ID_BYTES)
-        prior_sha256 = cursor.take(32)
+        values["vfr"] = bool(flags & _FLAG_VFR)
+        values["full_range"] = bool(flags & _FLAG_FULL_RANGE)
+        values["source_alpha"] = bool(flags & _FLAG_ALPHA)
+        values["model"] = cursor.str8(MAX_ID_BYTES, least=1)
+        values["model_sha256"] = cursor.take(32)
+        values["coder"] = cursor.u8()
+        values["prior"] = cursor.str8(MAX_ID_BYTES)
+        values["prior_sha256"] = cursor.take(32)
         if not extra:
             cursor.finish()
-        return cls(
-            *fixed[:8],
-            model=model,
-            model_sha256=model_sha256,
-            coder=coder,
-            prior=prior,
-            prior_sha256=prior_sha256,
-            vfr=bool(flags & _FLAG_VFR),
-            full_range=bool(flags & _FLAG_FULL_RANGE),
-            source_alpha=bool(flags & _FLAG_ALPHA),
-            **dict(zip(_TAIL_NAMES, fixed[9:], strict=True)),
-        )
-
-
-_TAIL_NAMES = (
-    "primaries",
-    "transfer",
-    "matrix",
-    "rotation",
-    "sar_num",
-    "sar_den",
-    "source_bits",
-    "time_stride",
-    "spatial_stride",
-    "token_bits",
-    "keyint",
-)
+        try:
+            return cls(**values)
+        except BitstreamError as error:
+            error.offset = base
+            raise
 
 
 def _bad(message: str) -> BadHeader:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from .assemble import Assembler
 from .audio import AudioPackets, AudioStream, check_audio_order, parse_audio
-from .chunks import CHUNK_OVERHEAD, PREAMBLE_SIZE, VERSION, Chunk, read_chunk
+from .chunks import CHUNK_OVERHEAD, VERSION, Chunk, read_chunk
 from .errors import BadIndex, BitstreamError, ChunkCrcError, CorruptError, UnsupportedError
 from .header import Header
 from .index import TAIL_SIZE, AudioEntry, Index, SegmentEntry, Totals
@@ -46,9 +46,7 @@ class Reader:
 
     def __init__(self, file: str | PathLike[str] | BinaryIO, recover: bool = False) -> None:
         self._owned = isinstance(file, (str, PathLike))
-        self._stream: BinaryIO = (
-            Path(file).open("rb") if isinstance(file, (str, PathLike)) else file
-        )
+        self._stream = _open(file)
         self._meta: dict[str, Any] | None = None
         self.problems: list[BitstreamError] = []
         try:
@@ -199,7 +197,8 @@ class Reader:
 
     def _check_gaps(self, index: Index, body: int, limit: int) -> None:
         """Look at the chunks that the index does not list: all of them must be skippable."""
-        spans = [(entry.offset, entry.size) for entry in (*index.segments, *index.audio)]
+        spans = [(entry.offset, entry.size) for entry in index.segments]
+        spans += [(record.offset, record.size) for record in index.audio]
         if index.meta_offset:
             spans.append((index.meta_offset, self._chunk(b"META", index.meta_offset).size))
         end = body
@@ -250,6 +249,10 @@ class Reader:
             totals.file_bytes,
         ):
             raise BadIndex("ENDS does not match the chunks; recover the file", self._size)
+
+
+def _open(file: str | PathLike[str] | BinaryIO) -> BinaryIO:
+    return Path(file).open("rb") if isinstance(file, (str, PathLike)) else file
 
 
 def _is_index_damage(status: ChunkStatus) -> bool:

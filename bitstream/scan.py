@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from .assemble import Assembler, Item
 from .caps import CHUNK_CAPS
@@ -136,7 +135,7 @@ def _plausible(source: Source, offset: int) -> bool:
 def _fits(source: Source, offset: int, head: bytes) -> bool:
     if len(head) < 8 or head[:4] not in CHUNK_CAPS:
         return False
-    size: Any = struct.unpack("<I", head[4:])[0]
+    size = int.from_bytes(head[4:], "little")
     end = offset + size + CHUNK_OVERHEAD
     return size <= CHUNK_CAPS[head[:4]] and end <= (source.size or 0)
 
@@ -153,7 +152,7 @@ def _search(source: Source, offset: int) -> int | None:
             head = source.upto(8)
             if not _fits(source, at, head):
                 continue
-            budget -= struct.unpack("<I", head[4:])[0]
+            budget -= int.from_bytes(head[4:], "little")
             if budget < 0:
                 return None
             source.seek(at)

@@ -108,7 +108,8 @@ class Segment:
         try:
             return cls(pts=tuple(pts), payload=cursor.rest(), qp=qp, last_duration=last_duration)
         except BadSegment as error:
-            raise BadSegment(error.message, base) from None
+            error.offset = base
+            raise
 
 
 def _bad(message: str) -> BadSegment:

@@ -10,7 +10,7 @@ from .chunks import VERSION, Chunk, read_chunk, read_preamble
 from .errors import BitstreamError, CorruptError, MissingHeader, Truncated, UnsupportedError
 from .header import Header
 from .index import Index, Totals
-from .scan import ChunkStatus, walk
+from .scan import walk
 from .source import Source
 
 __all__ = ["StreamReader", "read_head", "read_header"]
@@ -64,11 +64,11 @@ class StreamReader:
         resync = self._recover and self._source.size is not None
         for status in walk(self._source, self._assembler, resync):
             if status.error is not None:
-                self._note(status, status.error)
+                self._note(status.error)
             elif status.item is not None:
                 yield status.item
 
-    def _note(self, status: ChunkStatus, error: BitstreamError) -> None:
+    def _note(self, error: BitstreamError) -> None:
         if not self._recover or isinstance(error, UnsupportedError):
             raise error
         self.problems.append(error)

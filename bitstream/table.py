@@ -15,7 +15,6 @@ import struct
 import zlib
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,7 @@ __all__ = ["PROBABILITY_MIN", "Counts", "StaticTable", "Statistics", "count_cont
 
 # A certain bit costs 0.0007 bits at this clamp: a static token about 1/80 bit.
 PROBABILITY_MIN = 32
-STRENGTH = 48
+STRENGTH = 24
 _MAGIC = b"MVTTABLE"
 _FORMAT = 1
 _FILE_CAP = 16 << 20
@@ -77,9 +76,7 @@ class StaticTable:
         BadTable: shape, values, name or strength are out of range.
     """
 
-    def __init__(
-        self, name: str, p1: npt.NDArray[np.uint16], strength: int = STRENGTH
-    ) -> None:
+    def __init__(self, name: str, p1: npt.NDArray[np.uint16], strength: int = STRENGTH) -> None:
         if p1.ndim != 3 or (p1.shape[0], p1.shape[2]) != (QP_BUCKETS, CONTEXTS):
             raise _bad(f"shape {p1.shape} does not fit this version's contexts")
         if not 1 <= p1.shape[1] <= 24:
@@ -108,13 +105,10 @@ class StaticTable:
     def from_counts(cls, name: str, counts: Counts, strength: int = STRENGTH) -> StaticTable:
         """Estimate a table; contexts rarely seen lean on all qp, then on coarser contexts."""
         pooled = counts.values.sum(0)
-        coarse = np.concatenate(
-            [
-                _coarse(pooled[:, :INTRA_CONTEXTS], (13, 9)),
-                _coarse(pooled[:, INTRA_CONTEXTS:], (63, 4, 4, 2)),
-            ],
-            axis=1,
-        )
+        # The vote alone in first frames; stir and the bit before in later ones.
+        intra = _coarse(pooled[:, :INTRA_CONTEXTS], (13, 9), over=(2,))
+        inter = _coarse(pooled[:, INTRA_CONTEXTS:], (63, 4, 4, 2), over=(1, 2))
+        coarse = np.concatenate([intra, inter], axis=1)
         every_qp = _blend(pooled, coarse)
         p1 = np.stack([_blend(bucket, every_qp) for bucket in counts.values])
         scaled = np.rint(p1 * PROBABILITY_ONE)
@@ -159,24 +153,22 @@ class StaticTable:
         return cls.parse(data)
 
 
-def _coarse(counts: npt.NDArray[np.int64], parts: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """P(1) of [bits, C, 2] counts by the first part of the context alone, spread back to C."""
-    bits = counts.shape[0]
-    split = counts.reshape(bits, *parts, 2)
-    inner = tuple(range(2, split.ndim - 1))
-    if len(parts) > 2:
-        # Between frames the bit at the same place tells most, votes only refine it.
-        summed = split.sum((1, 2), keepdims=True)
-    else:
-        summed = split.sum(inner, keepdims=True)
+def _coarse(
+    counts: npt.NDArray[np.int64], parts: tuple[int, ...], over: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """P(1) of [bits, C, 2] counts, C cut into parts and summed over some of them; [bits, C]."""
+    split = counts.reshape(counts.shape[0], *parts, 2)
+    summed = split.sum(over, keepdims=True)
     p1 = (summed[..., 1] + 0.5) / (summed.sum(-1) + 1.0)
-    return np.broadcast_to(p1, split.shape[:-1]).reshape(bits, -1)
+    spread: npt.NDArray[np.float64] = np.broadcast_to(p1, split.shape[:-1])
+    return spread.reshape(counts.shape[0], -1)
 
 
 def _blend(
     counts: npt.NDArray[np.int64], prior: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    return (counts[..., 1] + _BACKOFF * prior) / (counts.sum(-1) + _BACKOFF)
+    p1: npt.NDArray[np.float64] = (counts[..., 1] + _BACKOFF * prior) / (counts.sum(-1) + _BACKOFF)
+    return p1
 
 
 class Statistics:
@@ -199,16 +191,16 @@ class Statistics:
         # Exact in float64: both are integers below 2^53, and a quotient that is no integer is
         # further from the next one than a rounding error, so truncation is floor division.
         quotient = self._ones[bit].take(contexts) / self._seen[bit].take(contexts)
-        p1 = quotient.astype(np.int64)
+        p1: npt.NDArray[np.int64] = quotient.astype(np.int64)
         np.maximum(p1, PROBABILITY_MIN, out=p1)
         return np.minimum(p1, PROBABILITY_ONE - PROBABILITY_MIN, out=p1)
 
     def learn(self, bit: int, contexts: npt.NDArray[np.int64], bits: Bits) -> None:
         """Count coded bits, uint8 [K], in their contexts."""
-        seen = np.bincount(contexts)
-        ones = np.bincount(contexts[bits.view(np.bool_)])
-        self._seen[bit, : seen.size] += seen
-        self._ones[bit, : ones.size] += ones << 16
+        split = contexts + bits * np.int64(CONTEXTS)
+        zeros, ones = np.bincount(split, minlength=2 * CONTEXTS).reshape(2, CONTEXTS)
+        self._seen[bit] += zeros + ones
+        self._ones[bit] += ones * PROBABILITY_ONE
 
 
 def _bad(message: str) -> BadTable:

@@ -19,10 +19,17 @@ from .caps import MAX_SEGMENT_TOKENS
 from .contexts import code_tokens
 from .entropy import BitDecoder, BitEncoder
 from .errors import BadTokens, CapExceeded, UnknownCoder, WrongTable
-from .header import CODER_RAW, CODER_TABLE
+from .header import CODER_RAW, CODER_TABLE, Header
 from .table import StaticTable, Statistics
 
-__all__ = ["decode_tokens", "encode_tokens", "open_payload", "seal_payload", "tokens_crc"]
+__all__ = [
+    "check_table",
+    "decode_tokens",
+    "encode_tokens",
+    "open_payload",
+    "seal_payload",
+    "tokens_crc",
+]
 
 _Contexts: TypeAlias = npt.NDArray[np.int64]
 
@@ -106,7 +113,7 @@ def decode_tokens(
     """
     count = shape[0] * shape[1] * shape[2]
     if count > MAX_SEGMENT_TOKENS:
-        raise CapExceeded(f"{count} tokens are above the cap {MAX_SEGMENT_TOKENS}; get another copy")
+        raise CapExceeded(f"{count} tokens are above {MAX_SEGMENT_TOKENS}; get another copy")
     crc, body = open_payload(payload)
     if coder == CODER_RAW:
         tokens = unpack_tokens(body, count, token_bits).reshape(shape)
@@ -120,12 +127,23 @@ def decode_tokens(
     return tokens
 
 
+def check_table(header: Header, table: StaticTable | None) -> None:
+    """Refuse a table other than the one a file of CODER_TABLE names.
+
+    Raises:
+        WrongTable: the message names the table that is wanted.
+    """
+    if header.coder == CODER_TABLE and (table is None or table.sha256 != header.prior_sha256):
+        wanted = f"{header.prior!r} (SHA-256 {header.prior_sha256.hex()[:16]}...)"
+        raise WrongTable(f"the file was made with table {wanted}; install the version that has it")
+
+
 def _pull_tokens(
     body: bytes, shape: tuple[int, int, int], token_bits: int, statistics: Statistics
 ) -> Tokens:
     decoder = BitDecoder(body)
 
-    def pull(bit: int, place: tuple[int, slice, slice], contexts: _Contexts) -> Bits:
+    def pull(bit: int, _place: tuple[int, slice, slice], contexts: _Contexts) -> Bits:
         bits = decoder.pull(statistics.p1(bit, contexts))
         statistics.learn(bit, contexts, bits)
         return bits
