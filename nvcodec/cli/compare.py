@@ -16,7 +16,7 @@ from nvcodec.cli import options
               help="Measure each Nth frame.")
 @click.option("--lpips-weights", type=click.Path(exists=True, path_type=Path),
               help="AlexNet features, or a folder with them; see $NVCODEC_LPIPS_WEIGHTS.")
-@click.option("--png", type=click.Path(path_type=Path), help="Write the middle frames side by side.")
+@click.option("--png", type=click.Path(path_type=Path), help="Write one pair side by side.")
 @options.force
 @options.talk
 def command(source: str, decoded: str, every: int, lpips_weights: Path | None, png: Path | None,

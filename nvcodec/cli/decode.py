@@ -14,7 +14,7 @@ from nvcodec.cli import options
 @click.option("--crf", type=float, metavar="N",
               help="Quality of the output's encoder; default: visually lossless.")
 @click.option("--no-audio", is_flag=True, help="Leave the audio out.")
-@click.option("--recover", is_flag=True, help="Decode what is whole of a truncated or damaged file.")
+@click.option("--recover", is_flag=True, help="Decode what is whole of a damaged file.")
 @options.window
 @options.device
 @options.force

@@ -9,7 +9,7 @@ from nvcodec.cli import options
 
 @click.command("encode")
 @click.argument("source", metavar="IN")
-@click.option("-o", "--output", metavar="OUT.mvt", help="Target; default: IN with .mvt; - is stdout.")
+@click.option("-o", "--output", metavar="OUT.mvt", help="Default: IN with .mvt; - is stdout.")
 @click.option("--bpp", type=float, metavar="F", help="Wished bits per pixel, audio left out.")
 @click.option("--bitrate", type=float, metavar="K", help="Wished kbit/s, audio left out.")
 @click.option("--size", type=int, metavar="BYTES", help="Wished size of the whole file.")

@@ -18,7 +18,8 @@ def command(as_json: bool, quiet: bool, verbose: int) -> None:
     if as_json:
         options.print_json(rows)
         return
-    click.echo(f"{'model':10}{'weights':>18}{'parameters':>12}{'encode':>10}{'decode':>10}  kMAC/pixel")
+    heads = f"{'weights':>18}{'parameters':>12}{'encode':>10}{'decode':>10}"
+    click.echo(f"{'model':10}{heads}  kMAC/pixel")
     for row in rows:
         click.echo(f"{row['model']:10}{row['weights_sha256'][:12] or 'none yet':>18}"
                    f"{row['parameters'] / 1e6:>11.2f}M{row['encoder_kmac_per_pixel']:>10.1f}"

@@ -34,7 +34,8 @@ def device(function: F) -> F:
 
 def window(function: F) -> F:
     """--start and --duration: a part of the video."""
-    function = click.option("--duration", type=float, metavar="S", help="Seconds to take.")(function)
+    function = click.option("--duration", type=float, metavar="S", help="Seconds to take.")(
+        function)
     return click.option("--start", type=float, metavar="S", help="First second to take.")(function)
 
 

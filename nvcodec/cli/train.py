@@ -33,7 +33,7 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--minutes", type=float, default=60.0, show_default=True,
               help="Budget over all sittings of the run.")
 @click.option("--steps", type=int, help="Budget in steps in place of minutes.")
-@click.option("--batch", type=int, default=8, show_default=True, help="Clips of the shortest length.")
+@click.option("--batch", type=int, default=8, show_default=True, help="Clips a step.")
 @click.option("--frames", default="5,9,17", show_default=True, callback=_lengths,
               help="Clip lengths, mixed.")
 @click.option("--size", type=int, default=96, show_default=True, help="Crop side in pixels.")
@@ -43,7 +43,7 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--freeze-encoder", is_flag=True, help="Train the decoder alone.")
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the tokenizer.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Decoded clips; default: in the run.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder for decoded clips.")
 @click.option("--lpips-weights", type=FOLDER, help="Folder with the backbones' features.")
 @click.option("--save-minutes", type=float, default=5.0, show_default=True)
 @click.option("--eval-minutes", type=float, default=15.0, show_default=True)

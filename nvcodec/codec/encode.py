@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,13 +142,13 @@ class _Job:
         if self.file:
             self.file.commit()
         pixels = totals.frames * self.info.width * self.info.height
+        bpp = 8 * (totals.file_bytes - totals.audio_bytes) / pixels
         return EncodeReport(
             source=self.source, target=self.target, model=self.release.id,
             coder=self.options.coder, width=self.info.width, height=self.info.height,
             frames=totals.frames, segments=totals.segments, file_bytes=totals.file_bytes,
-            audio_bytes=totals.audio_bytes,
-            bpp=8 * (totals.file_bytes - totals.audio_bytes) / pixels, qp=qps, seconds=seconds,
-            wanted_bpp=wanted, verified=self.options.verify, warnings=self._warnings(wanted, qps))
+            audio_bytes=totals.audio_bytes, bpp=bpp, qp=qps, seconds=seconds, wanted_bpp=wanted,
+            verified=self.options.verify, warnings=self._warnings(wanted, bpp))
 
     def _write(self, writer: bitstream.Writer, rate: RateControl) -> tuple[int, ...]:
         """Every segment with the audio that belongs beside it; returns the qp of each."""
@@ -261,11 +261,9 @@ class _Job:
             segment.add(piece, 0)
         return segment.pack(segment.tokens(), self.table)
 
-    def _warnings(self, wanted: float | None, qps: Iterable[int]) -> list[str]:
-        used = set(qps)
-        if wanted is not None and used in ({0}, {63}):
-            end = "best quality" if 0 in used else "smallest size"
-            return [f"{wanted:g} bpp is out of this model's reach here; used its {end}"]
+    def _warnings(self, wanted: float | None, got: float) -> list[str]:
+        if wanted is not None and not 0.9 < got / wanted < 1.1:
+            return [f"{wanted:.4g} bpp is out of this model's reach here; nearest was {got:.4g}"]
         return []
 
 

@@ -41,7 +41,7 @@ def make_header(info: VideoInfo, release: Release, coder: int, keyint: int) -> b
 
 
 def check_matches(header: bitstream.Header, release: Release) -> None:
-    """Refuse a header that does not describe the release's token grid (a forged or mixed-up file)."""
+    """Refuse a header that does not describe the release's token grid (a forged file)."""
     c = release.config
     if (header.time_stride, header.spatial_stride, header.token_bits) != (
             c.time_stride, c.spatial_stride, c.token_bits):

@@ -1,4 +1,4 @@
-"""What every part of the codec needs and nothing heavy: errors in plain words, times of a header."""
+"""What every part of the codec needs and nothing heavy: plain errors, times of a header."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], cache:
     index that is already in `out` are kept.
     """
     if not checkpoint.exists():
-        raise InputError(f"{checkpoint}: no such checkpoint", "train first, or name the run with -o")
+        raise InputError(f"{checkpoint}: no such checkpoint", "train first")
     state = load_checkpoint(checkpoint)
     config = CONFIGS[state["spec"]["model"]]
     weights = {k: v.to(torch.float16).contiguous() for k, v in state["ema"]["shadow"].items()}
     if not all(bool(v.isfinite().all()) for v in weights.values()):
-        raise UsageError(f"{checkpoint}: its averages do not fit 16 bits", "train on with a lower lr")
+        raise UsageError(f"{checkpoint}: its averages do not fit 16 bits", "lower the lr")
     out.mkdir(parents=True, exist_ok=True)
     data_bytes = save(weights, metadata={"config": config.name})
     (out / f"{name}.safetensors").write_bytes(data_bytes)

@@ -9,7 +9,7 @@ from nvcodec.models import registry
 def load_table(release: registry.Release) -> bitstream.StaticTable:
     """The release's table; ModelError where it has none or the file is another one."""
     if release.table is None:
-        raise registry.ModelError(f"model {release.id!r} has no probability table; use --prior none")
+        raise registry.ModelError(f"model {release.id!r} has no table; use --prior none")
     table = bitstream.StaticTable.load(release.table)
     if table.sha256.hex() != release.table_sha256:
         raise registry.ModelError(

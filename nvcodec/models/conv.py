@@ -110,7 +110,7 @@ class AdaptiveNorm(nn.Module):
         nn.init.zeros_(self.control.weight)
         nn.init.zeros_(self.control.bias)
 
-    def forward(self, x: Tensor, latent: Tensor, state: StreamState | None) -> Tensor:
+    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
         """x [B, T, H, W, C], latent [B, T', H', W', D] -> [B, T, H, W, C]."""
         scale, shift = self.control(latent).chunk(2, dim=-1)
         scale, shift = (_spread(v, x.shape[1], self.time) for v in (scale + 1, shift))

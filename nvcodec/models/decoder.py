@@ -40,7 +40,7 @@ class Decoder(nn.Module):
         """[B, 1 + t, H/8, W/8, bits] in {-1, 1} -> [B, 1 + s*t, H, W, 3], about [-1, 1]."""
         h = self.stem(q, state)
         for i, stage in enumerate(self.stages):
-            h = self.adapts[i](h, q, state)
+            h = self.adapts[i](h, q)
             for block in stage:  # type: ignore[attr-defined]
                 h = block(h, qp, state)
             if i < len(self.ups):

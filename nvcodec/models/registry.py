@@ -72,7 +72,7 @@ def find(name: str) -> Release:
 
 
 def find_by_hash(name: str, sha256: bytes) -> Release:
-    """The release whose weights have this SHA-256; ModelError that says which weights are wanted."""
+    """The release whose weights have this SHA-256; ModelError that says what is wanted."""
     for release in releases():
         if release.sha256 == sha256.hex():
             return release

@@ -28,8 +28,8 @@ class Tokenizer(nn.Module):
         """qp [B] or one int, 0..63 -> the embedding [B, qp_width]; None for one-rate models."""
         if self.qp_embedding is None:
             return None
-        weight = self.qp_embedding.net[0].weight
-        out: Tensor = self.qp_embedding(torch.as_tensor(qp, device=weight.device).reshape(-1))
+        device = self.encoder.out.weight.device
+        out: Tensor = self.qp_embedding(torch.as_tensor(qp, device=device).reshape(-1))
         return out
 
     def encode(self, x: Tensor, qp: Tensor | int = 0, state: StreamState | None = None) -> Tensor:

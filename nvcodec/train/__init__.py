@@ -1,1 +1,1 @@
-"""Training: losses, data, loop and recipes. Imports `nvcodec.models` and, to read clips, `nvcodec.video`."""
+"""Training: losses, data, loop, recipes. Imports `nvcodec.models`, and `nvcodec.video` to read."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write beside the target and rename, so that a kill leaves the old checkpoint whole."""
     partial = path.with_suffix(".part")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class ClipPool:
         return torch.from_numpy(np.stack([self._crop(rng, shape) for _ in range(shape.batch)]))
 
     def validation(self, shape: ClipShape) -> torch.Tensor:
-        """uint8 [N, T, size, size, 3]: one centre crop of each held-out video that is long enough."""
+        """uint8 [N, T, size, size, 3]: a centre crop of each held-out video that is big enough."""
         crops = []
         for clip in self.held:
             _, h, w, _ = clip.shape
@@ -115,7 +115,7 @@ class ClipPool:
 
 
 def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Frames | None:
-    """A crop, half of them shrunk by two in space (sharper content), strides 1-2, flipped at will."""
+    """A crop, a third of them shrunk by two (sharper content), strides 1-2, flipped at will."""
     stride = int(rng.integers(1, 3)) if len(clip) >= 2 * shape.frames else 1
     shrink = 2 if rng.random() < 0.35 and min(clip.shape[1:3]) >= 2 * shape.size else 1
     span, side = (shape.frames - 1) * stride + 1, shape.size * shrink

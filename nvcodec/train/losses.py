@@ -24,7 +24,8 @@ class Perceptual(nn.Module):
             return torch.stack([m(a, b).mean() for m in self.metrics]).mean()
 
 
-def pick_frames(x: Tensor, y: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def pick_frames(x: Tensor, y: Tensor, count: int,
+                generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The same `count` random frames of each clip of both batches: two [B * count, H, W, 3]."""
     batch, time = x.shape[:2]
     count = min(count, time)

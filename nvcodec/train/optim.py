@@ -18,7 +18,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalized; for parameters of two or more dimensions (kernels as [out, rest])."""
+    """Momentum, orthogonalized; for parameters of two or more dimensions, as [out, rest]."""
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95,
                  steps: int = 5) -> None:
@@ -26,18 +26,19 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """One update of every parameter that has a gradient; `closure` is not used."""
+        del closure
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, group)
+                    self._update(p, p.grad, group)
 
-    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         state = self.state[p]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        ahead = p.grad.lerp(state["momentum"], group["momentum"])
+        state["momentum"].lerp_(grad, 1 - group["momentum"])
+        ahead = grad.lerp(state["momentum"], group["momentum"])
         flat = ahead.flatten(1)
         size = 0.2 * max(flat.shape) ** 0.5
         p.add_(orthogonalize(flat, group["steps"]).view_as(p), alpha=-group["lr"] * size)

@@ -14,7 +14,7 @@ from nvcodec.models.tokenizer import DecoderStream, EncoderStream, Tokenizer
 
 
 def make(name: str) -> Tokenizer:
-    """Random weights everywhere, the zero-initialized modulations too, or they would hide faults."""
+    """Random weights everywhere, the modulations that begin at zero too."""
     torch.manual_seed(1)
     model = Tokenizer(CONFIGS[name]).eval()
     with torch.no_grad():

@@ -1,0 +1,73 @@
+"""The arrows between packages run one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+#: Package -> what its files may import of the project, and of the heavy libraries.
+ALLOWED = {
+    "bitstream": {"bitstream", "numpy", "constriction"},
+    "nvcodec/video": {"nvcodec.video", "nvcodec.errors", "av", "numpy"},
+    "nvcodec/models": {"nvcodec.models", "torch", "numpy", "safetensors", "lpips"},
+    "nvcodec/train": {"nvcodec.train", "nvcodec.models", "nvcodec.video", "torch", "numpy", "tqdm",
+                      "safetensors"},
+    "nvcodec/codec": {"nvcodec", "bitstream", "torch", "numpy", "safetensors"},
+    "nvcodec/cli": {"nvcodec", "click", "tqdm"},
+    "benchmarks": {"benchmarks", "nvcodec", "torch", "numpy", "matplotlib", "imageio_ffmpeg",
+                   "tqdm", "click", "PIL", "av"},
+}
+WATCHED = {"bitstream", "nvcodec", "benchmarks", "rater_study", "torch", "av", "click", "numpy",
+           "constriction", "tqdm", "lpips", "safetensors", "matplotlib", "PIL", "imageio_ffmpeg"}
+
+
+def imports(file: Path) -> set[str]:
+    """Absolute module names a file imports, relative ones resolved."""
+    package = ".".join(file.relative_to(ROOT).parent.parts)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")[:len(package.split(".")) - node.level + 1]
+                base = ".".join([*parts, *([base] if base else [])])
+            found.add(base)
+    return {n for n in found if n.split(".")[0] in WATCHED}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports(package: str) -> None:
+    allowed = ALLOWED[package]
+    for file in (ROOT / package).rglob("*.py"):
+        for name in imports(file):
+            ok = any(name == a or name.startswith(a + ".") for a in allowed)
+            assert ok, f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_only_the_codec_joins_video_models_and_bitstream() -> None:
+    for file in (ROOT / "nvcodec").rglob("*.py"):
+        if file.parent.name != "codec":
+            assert not any(n.startswith("bitstream") for n in imports(file)), file
+
+
+@pytest.mark.parametrize("code", ["import nvcodec", "import bitstream", "import nvcodec.cli",
+                                  "import nvcodec.codec.inspect"])
+def test_light_imports(code: str) -> None:
+    heavy = "{'torch', 'av', 'constriction'}"
+    check = f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_files_are_small() -> None:
+    for package in ("bitstream", "nvcodec", "benchmarks", "rater_study", "tests"):
+        for file in (ROOT / package).rglob("*.py"):
+            assert len(file.read_text().splitlines()) <= 400, file

@@ -1,0 +1,204 @@
+"""Training runs for real, on a few clips and a few steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nvcodec.models import lfq
+from nvcodec.models.config import CONFIGS
+from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.train import losses
+from nvcodec.train.checkpoint import load_checkpoint
+from nvcodec.train.data import ClipPool, ClipShape
+from nvcodec.train.discriminator import BlurPool, Discriminator
+from nvcodec.train.inflate import inflate
+from nvcodec.train.loop import RunSpec, Trainer, train
+from nvcodec.train.optim import orthogonalize
+from nvcodec.train.rate import RateModel, bit_costs
+from nvcodec.train.recipes import RECIPES
+
+
+class StandIn(nn.Module):
+    """In place of LPIPS, whose backbone weights are not here: distance of blurred pictures."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return nn.functional.avg_pool2d(a - b, 8).abs().mean((1, 2, 3), keepdim=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_backbone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(losses, "load_lpips", lambda net, weights: StandIn())
+    torch.set_num_threads(1)
+    yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for i in range(9):  # the ninth is held out
+        (folder / f"{i}.mp4").symlink_to(carphone)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def spec(data: Path, cache: Path, tmp_path: Path) -> RunSpec:
+    return RunSpec(out=tmp_path / "run", data=(data,), cache=cache, model="tiny", steps=6, batch=2,
+                   frames=(5, 9), size=32, device="cpu")
+
+
+def test_it_learns(spec: RunSpec) -> None:
+    trainer = Trainer(replace(spec, steps=1000, batch=4))
+    rows = [trainer.train_step() for _ in range(120)]
+    assert np.mean([r["l1"] for r in rows[-20:]]) < 0.8 * np.mean([r["l1"] for r in rows[:20]])
+    assert all(r["dead_bits"] < 18 for r in rows)
+
+
+def test_resume_is_exact(spec: RunSpec) -> None:
+    """Six steps at once and three, a stop, and three more end in the same weights."""
+    def weights(trainer: Trainer) -> torch.Tensor:
+        return torch.cat([p.detach().flatten() for p in trainer.objective.tokenizer.parameters()])
+
+    whole = Trainer(spec)
+    for _ in range(6):
+        whole.train_step()
+    first = Trainer(spec)
+    for _ in range(3):
+        first.train_step()
+    second = Trainer(replace(spec, seed=0))
+    second.restore(first.state())
+    for _ in range(3):
+        second.train_step()
+    assert torch.equal(weights(whole), weights(second))
+    assert all(torch.equal(whole.ema.shadow[k], second.ema.shadow[k]) for k in whole.ema.shadow)
+
+
+def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
+    train(replace(spec, steps=10), quiet=True)
+    out = spec.out
+    assert load_checkpoint(out / "checkpoint.pt")["step"] == 10
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert {"l1", "lpips", "bits", "dead_bits", "lr"} <= set(rows[0])
+    assert [r["qp"] for r in rows[-1]["validation"]] == [0, 24, 48]
+    assert list(out.glob("sheet-*.png"))
+    assert not list(out.glob("*.part"))
+    train(replace(spec, steps=12), resume=True, quiet=True)
+    assert load_checkpoint(out / "checkpoint.pt")["step"] == 12
+
+
+def test_the_paper_recipe_steps(spec: RunSpec) -> None:
+    trainer = Trainer(replace(spec, recipe="paper"))
+    rows = [trainer.train_step() for _ in range(2)]
+    assert all(np.isfinite(r["critic"]) and np.isfinite(r["adversarial"]) for r in rows)
+
+
+def test_decoder_alone(spec: RunSpec) -> None:
+    trainer = Trainer(replace(spec, freeze_encoder=True))
+    before = {k: v.clone() for k, v in trainer.objective.tokenizer.state_dict().items()}
+    trainer.train_step()
+    after = trainer.objective.tokenizer.state_dict()
+    changed = {k for k in before if not torch.equal(before[k], after[k])}
+    assert changed and not any(k.startswith("encoder.") for k in changed)
+
+
+def test_batches_depend_on_seed_and_step_alone(data: Path, cache: Path) -> None:
+    shape = ClipShape(3, 5, 32)
+    a, b = ClipPool([data], cache, seed=1), ClipPool([data], cache, seed=1)
+    assert torch.equal(a.batch(7, shape), b.batch(7, shape))
+    assert not torch.equal(a.batch(7, shape), a.batch(8, shape))
+    assert not torch.equal(a.batch(7, shape), a.batch(7, shape, rank=1))
+    assert a.batch(7, shape).shape == (3, 5, 32, 32, 3)
+    assert len(a.held) == 1 and len(a.videos) == 8
+
+
+def test_data_errors_name_the_remedy(data: Path, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no videos or images"):
+        ClipPool([tmp_path], cache, 0)
+    with pytest.raises(ValueError, match="lower --size"):
+        ClipPool([data], cache, 0).batch(0, ClipShape(1, 5, 512))
+
+
+def test_price_of_bits() -> None:
+    recipe = RECIPES["codec"]
+    prices = [recipe.price(q) for q in range(64)]
+    assert prices == sorted(prices) and prices[0] == pytest.approx(recipe.lambda_low)
+    assert [recipe.rate_ramp(p) for p in (0, recipe.rate_from, 1)] == [0, 0, 1]
+    paper = RECIPES["paper"]
+    assert paper.entropy_weight(0) == pytest.approx(3 * paper.entropy_weight(2000))
+    assert not paper.rate_aware
+
+
+def test_rate_gradients_reach_the_right_side() -> None:
+    """The context model learns from bits, the encoder from prices, neither through the other."""
+    model = RateModel(bits=4, width=8)
+    z = torch.randn(2, 3, 4, 4, 4, requires_grad=True)
+    q = lfq.quantize(z)
+    for_model, for_encoder = bit_costs(model(q, torch.tensor([0, 63])), q)
+    assert torch.allclose(for_model, for_encoder)
+    for_model.sum().backward(retain_graph=True)
+    assert z.grad is None or not z.grad.any()
+    model.zero_grad()
+    for_encoder.sum().backward()
+    assert z.grad is not None and z.grad.abs().sum() > 0
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+def test_context_model_is_causal() -> None:
+    """Even squares see no token of their own frame, no frame sees a later one."""
+    torch.manual_seed(0)
+    model = RateModel(bits=4, width=8)
+    q = torch.randn(1, 3, 4, 4, 4).sign()
+    base = model(q, torch.tensor([5]))
+    changed = q.clone()
+    changed[:, 2] *= -1
+    new = model(changed, torch.tensor([5]))
+    even = (torch.arange(4)[:, None] + torch.arange(4)) % 2 == 0
+    assert torch.equal(base[:, :2], new[:, :2])
+    assert torch.equal(base[0, 2][even], new[0, 2][even])
+    assert not torch.equal(base[0, 2][~even], new[0, 2][~even])
+
+
+def test_inflated_kernels_act_as_before_on_stills() -> None:
+    old = torch.randn(3, 2, 1, 3, 3)
+    new = inflate(old, torch.Size((3, 2, 3, 3, 3)))
+    assert torch.equal(new[:, :, 2], old[:, :, 0]) and not new[:, :, :2].any()
+    with pytest.raises(ValueError, match="cannot inflate"):
+        inflate(old, torch.Size((3, 2, 3, 5, 5)))
+
+
+def test_orthogonalized_updates() -> None:
+    torch.manual_seed(0)
+    for shape in ((16, 40), (40, 16)):
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape), 5))
+        assert float(values.min()) > 0.3 and float(values.max()) < 1.5
+
+
+def test_discriminator_shapes() -> None:
+    assert Discriminator(8)(torch.zeros(2, 5, 32, 32, 3)).shape == (2,)
+    flat = BlurPool(3, True)(torch.ones(1, 3, 5, 8, 8))
+    assert flat.shape == (1, 3, 3, 4, 4) and torch.allclose(flat, torch.ones_like(flat))
+
+
+def test_initial_weights(spec: RunSpec, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    model = Tokenizer(CONFIGS["tiny"])
+    save_file({k: v.half() for k, v in model.state_dict().items()}, tmp_path / "a.safetensors")
+    trainer = Trainer(replace(spec, init=tmp_path / "a.safetensors"))
+    loaded = trainer.objective.tokenizer.state_dict()
+    assert all(torch.allclose(loaded[k], v, atol=1e-3) for k, v in model.state_dict().items())
+    save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match="another architecture"):
+        Trainer(replace(spec, init=tmp_path / "b.safetensors"))
