@@ -114,10 +114,9 @@ class _Pass:
             voters += [frame.view(plane, number) for plane in frame.past[1:]]
         target = frame.view(frame.signs, number)
         bits, count = target.shape[0], target[0].size
-        self._voters = np.empty((len(voters), *target.shape), np.int8)
-        for place, voter in enumerate(voters):
-            self._voters[place] = voter
-        self._voters = self._voters.reshape(len(voters), bits, count)
+        self._voters = voters
+        # Signs of one bit of all voters, gathered bit by bit to keep large frames small.
+        self._signs = np.empty((len(voters), *target.shape[1:]), np.int8)
         self._lives = np.full((len(voters), count), _LIVES, np.int8)
         if self._inter:
             stir = self._stir(frame, number)
@@ -136,8 +135,10 @@ class _Pass:
 
     def contexts(self, bit: int) -> _Index:
         """Return int64 contexts [K] of one bit, 0 <= context < CONTEXTS."""
+        for place, voter in enumerate(self._voters):
+            self._signs[place] = voter[bit]
         votes = self._lives * self._lives
-        votes *= self._voters[:, bit]
+        votes *= self._signs.reshape(votes.shape)
         current = votes[: self._split].sum(0, dtype=np.int16) + _REACH
         if not self._inter:
             own: _Index = self._own[bit + 1] * np.int64(3) + self._own[bit] + 4
@@ -150,8 +151,8 @@ class _Pass:
         return context
 
     def learn(self, bit: int, signs: _Signs) -> None:
-        """Take the coded bit as signs int8 [K] in {-1, 1}."""
-        self._lives -= (self._voters[:, bit] != signs).view(np.int8)
+        """Take the bit that contexts() was last asked for, as signs int8 [K] in {-1, 1}."""
+        self._lives -= (self._signs.reshape(self._lives.shape) != signs).view(np.int8)
         np.maximum(self._lives, 0, out=self._lives)
         if self._inter:
             self._drift += (self._before[bit] != signs).view(np.uint8)

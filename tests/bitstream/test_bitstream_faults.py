@@ -7,7 +7,9 @@ import tracemalloc
 import zlib
 
 import pytest
-from bitstream_samples import META, Pipe, make_audio, make_file, make_header, make_segments
+from bitstream_samples import META, QUICK, Pipe, make_audio, make_file, make_header, make_segments
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bitstream import (
     BadIndex,
@@ -217,6 +219,31 @@ def test_an_index_that_lies_is_refused(index):
         read_all(data)
     with pytest.raises(BadIndex):
         list(StreamReader(Pipe(data)))
+
+
+@pytest.mark.parametrize("recover", [False, True])
+@QUICK
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, len(FILE)), st.integers(0, 40), st.binary(max_size=40)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_edit_is_survived(edits, recover):
+    data = FILE
+    for start, length, replacement in edits:
+        data = data[:start] + replacement + data[start + length :]
+    for read in (
+        lambda: read_all(data, recover),
+        lambda: list(StreamReader(Pipe(data, 999), recover)),
+        lambda: list(StreamReader(io.BytesIO(data), recover)),
+        lambda: list(scan(io.BytesIO(data))),
+    ):
+        try:
+            read()
+        except BitstreamError as error:
+            assert "\n" not in str(error)
 
 
 HOSTILE = {

@@ -1,0 +1,119 @@
+"""Makes the stored streams of this folder; run it only to add files, never to replace them.
+
+    python tests/golden/make_golden.py
+
+A file that was released must decode for ever, so an existing file is left as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from bitstream import (
+    CODER_RAW,
+    CODER_TABLE,
+    AudioPackets,
+    AudioStream,
+    Counts,
+    Header,
+    Packet,
+    Segment,
+    StaticTable,
+    Writer,
+    count_contexts,
+    encode_tokens,
+)
+from bitstream.contexts import CONTEXTS, QP_BUCKETS
+
+HERE = Path(__file__).parent
+
+
+def make_grid(shape: tuple[int, int, int], seed: int, bits: int) -> np.ndarray:
+    """uint32 tokens with structure in space and time, from plain integer arithmetic."""
+    t, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    cell = (x + t // 2) // 3 * 97 + y // 3 * 31 + seed * 7
+    noise = (t * 1009 + y * 9176 + x * 6364 + seed * 271) * 48271 % 65521
+    tokens = cell * 40503 % 65521 * 5 ^ np.where(noise % 5 == 0, noise, 0)
+    return (tokens % (1 << bits)).astype(np.uint32)
+
+
+def formula_table() -> StaticTable:
+    """A table of 18 bits that needs no file: its probabilities follow a formula."""
+    size = QP_BUCKETS * 18 * CONTEXTS
+    p1 = 32 + np.arange(size, dtype=np.int64) * 40503 % 65473
+    return StaticTable("formula", p1.astype(np.uint16).reshape(QP_BUCKETS, 18, CONTEXTS), 8)
+
+
+def trained_table() -> StaticTable:
+    """A small trained table of 8 bits."""
+    counts = Counts(8)
+    for seed in range(6):
+        count_contexts(make_grid((5, 12, 20), 100 + seed, 8), 12 * seed, counts)
+    return StaticTable.from_counts("golden8", counts)
+
+
+def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, str]:
+    """Bytes of a stream of four segments, and the SHA-256 of its tokens."""
+    named = {} if table is None else {"prior": table.id, "prior_sha256": table.sha256}
+    header = Header(
+        width=150,
+        height=84,
+        padded_width=152,
+        padded_height=88,
+        fps_num=30000,
+        fps_den=1001,
+        time_base_num=1,
+        time_base_den=30000,
+        model="golden",
+        model_sha256=hashlib.sha256(b"golden").digest(),
+        coder=coder,
+        vfr=True,
+        primaries=1,
+        transfer=1,
+        matrix=1,
+        token_bits=bits,
+        keyint=17,
+        **named,
+    )
+    digest, pts, sink = hashlib.sha256(), 0, io.BytesIO()
+    with Writer(sink, header) as writer:
+        writer.write_meta({"title": "golden"})
+        writer.write_audio(AudioStream(0, "aac", 1, 48000, 48000, 2, "stereo", "und", b"\x11\x90"))
+        for number, count in enumerate((1, 17, 6, 17)):
+            tokens = make_grid(header.token_shape(count), number, bits)
+            digest.update(tokens.astype("<u4").tobytes())
+            times = tuple(pts + 1001 * k + (k % 3 if number == 2 else 0) for k in range(count))
+            pts = times[-1] + 1001
+            payload = encode_tokens(tokens, coder, table, 21 * number, bits)
+            writer.write_segment(Segment(times, payload, 21 * number, 1001))
+            packet = Packet(bytes([number] * 40), 1024 * number, None, 1024)
+            writer.write_audio(AudioPackets(0, (packet,)))
+    return sink.getvalue(), digest.hexdigest()
+
+
+def main() -> None:
+    """Write the files that are missing and add them to golden.json."""
+    listing = HERE / "golden.json"
+    known = json.loads(listing.read_text()) if listing.exists() else {}
+    trained = HERE / "v1_table8.table"
+    if not trained.exists():
+        trained_table().save(trained)
+    for name, coder, bits, table in (
+        ("v1_raw.mvt", CODER_RAW, 18, None),
+        ("v1_table8.mvt", CODER_TABLE, 8, StaticTable.load(trained)),
+        ("v1_table18.mvt", CODER_TABLE, 18, formula_table()),
+    ):
+        if not (HERE / name).exists():
+            data, tokens = make_stream(coder, bits, table)
+            (HERE / name).write_bytes(data)
+            known[name] = {"file_sha256": hashlib.sha256(data).hexdigest(), "tokens_sha256": tokens}
+    listing.write_text(json.dumps(known, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
