@@ -28,7 +28,8 @@ class CausalConv3d(nn.Module):
         self.kernel, self.stride = kernel, stride
         self.weight = nn.Parameter(torch.empty(c_out, c_in, *kernel))
         self.bias = nn.Parameter(torch.zeros(c_out))
-        nn.init.kaiming_normal_(self.weight, nonlinearity="linear")
+        if not self.weight.is_meta:  # random numbers without storage are slow and worth nothing
+            nn.init.kaiming_normal_(self.weight, nonlinearity="linear")
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         """[B, T, H, W, c_in] -> [B, T / s, H / s, W / s, c_out]."""
