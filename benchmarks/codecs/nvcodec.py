@@ -1,0 +1,95 @@
+"""nvcodec itself, through its public Python functions in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import bitstream
+import nvcodec
+from benchmarks.codecs.base import Codec
+from nvcodec.errors import UsageError
+
+KEYINT = 97
+
+
+@lru_cache(maxsize=1)
+def code_hash() -> str:
+    """First 12 hex digits of the SHA-256 of the sources that decide bits and pixels."""
+    package = Path(nvcodec.__file__).parent
+    files = [*Path(bitstream.__file__).parent.glob("*.py"), *package.glob("*.py")]
+    for part in ("codec", "models", "video"):
+        files += (package / part).rglob("*.py")
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Nvcodec(Codec):
+    """The codec under test.
+
+    Attributes:
+        model: release name.
+        device: "auto", "cpu", "cuda", ...
+        keyint: most frames in a segment.
+    """
+
+    model: str = "s"
+    device: str = "auto"
+    keyint: int = KEYINT
+
+    name = "nvcodec"
+    label = "nvcodec"
+    scale = "qp"
+    suffix = ".mvt"
+    points = (0, 10, 21, 32, 42, 53, 63)
+    quick_points = (8, 32, 56)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Model, device and segment length; a segment needs no other and has no look-ahead."""
+        return {"model": self.model, "device": self.device, "keyint": self.keyint,
+                "gop": "causal, closed segments", "threads": self.threads}
+
+    def version(self) -> str:
+        """Package, code and weights; UsageError where the model is not here."""
+        from nvcodec.models import registry
+
+        try:
+            release = registry.find(self.model)
+        except registry.ModelError as error:
+            problem, _, remedy = str(error).partition("; ")
+            raise UsageError(problem, f"{remedy}, or set NVCODEC_MODELS") from error
+        return (f"nvcodec {nvcodec.__version__} code {code_hash()} "
+                f"model {self.model} weights {release.sha256[:16]}")
+
+    def encode_argv(self, master: Path, stream: Path, point: int) -> list[str]:
+        """One encode with a fixed qp."""
+        return [*self._worker("encode", master, stream), "--qp", str(point),
+                "--model", self.model, "--keyint", str(self.keyint)]
+
+    def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
+        """One decode: lossless RGB for .mkv, 4:2:0 for .y4m."""
+        return self._worker("decode", stream, decoded)
+
+    def _worker(self, verb: str, source: Path, target: Path) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.codecs.worker", verb, str(source), str(target),
+                "--device", self.device]
+
+    def environment(self) -> dict[str, str]:
+        """Threads of torch, and the package where it is not installed but run from its folder."""
+        root = str(Path(nvcodec.__file__).parent.parent)
+        here = str(Path(__file__).parent.parent.parent)
+        return {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads),
+                "PYTHONPATH": ":".join(dict.fromkeys([here, root]))}
+
+    def inner_seconds(self, stdout: str) -> float | None:
+        """Seconds without start-up, as the codec reports them."""
+        return float(json.loads(stdout)["seconds"][0])
