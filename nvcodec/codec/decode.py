@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.encode import piece_frames
 from nvcodec.codec.events import DecodeReport, Listener, Progress, ignore
+from nvcodec.codec.overlap import Behind
 from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
 from nvcodec.codec.tables import table_for
 from nvcodec.errors import UsageError
@@ -127,21 +129,22 @@ class _Job:
             self.meta = self.reader.meta
             self.items, self.streams = self._seek(self.reader)
         self.decoder = SegmentDecoder(self.reader.header, options.device)
-        self.shift: int | None = None
+        self.shift = 0
 
     def run(self) -> DecodeReport:
         header = self.reader.header
         start, done = time.perf_counter(), 0
-        with self._open_writer(header) as out:
+        with self._open_writer(header) as out, Behind[Callable[[], None]](_call) as writing:
             for item in self.items:
                 if isinstance(item, bitstream.Segment):
                     for frame in self._wanted(item):
-                        out.write(frame.rgb, frame.pts - (self.shift or 0), frame.duration)
+                        writing.put(partial(out.write, frame.rgb, frame.pts - self.shift,
+                                            frame.duration))
                         done += 1
                         self.listen(Progress(done, self.total, None, "decode"))
                 elif isinstance(item, bitstream.AudioPackets) and self.options.audio:
-                    for packet in mapping.unpack_packets(item):
-                        self._write_audio(out, packet)
+                    for packet in self._wanted_audio(item):
+                        writing.put(partial(out.write_audio, packet))
             if not done:
                 raise UsageError(f"{self.source} has no frame at {self.options.start or 0} s",
                                  "ask for an earlier start")
@@ -161,41 +164,24 @@ class _Job:
             force=self.options.force)
 
     def _seek(self, reader: bitstream.Reader) -> tuple[Iterator[Any], list[bitstream.AudioStream]]:
-        """Only the segments that hold wished frames, and the audio records that may be needed."""
+        """Only the segments that hold wished frames, and the audio that lies with them."""
         segments = reader.segments
         first, last = self._range(segments[0].first_pts, reader.header)
-        entries = [e for e in segments if e.end_pts > first and e.first_pts < last]
-        if not entries and segments[-1].end_pts == segments[-1].first_pts:
-            entries = [segments[-1]]
-        self.total = sum(e.frame_count for e in entries) if self.options.start is None else None
-        streams, bases, wanted = [], {}, []
-        for entry in reader.index.audio:
-            if not entry.is_packets:
-                record = reader.read_audio(entry)
-                assert isinstance(record, bitstream.AudioStream)
-                streams.append(record)
-                bases[record.index] = Fraction(record.time_base_num, record.time_base_den)
-            else:
-                wanted.append(entry)
-        begin, stop = entries[0].offset if entries else 0, entries[-1].offset if entries else 0
-        numbered = [(e.offset, i) for i, e in enumerate(segments) if e in entries]
-        near = [a for a in wanted if self._audio_near(a.offset, begin, stop, segments)]
-        order = sorted([(o, ("segment", i)) for o, i in numbered]
-                       + [(a.offset, ("audio", i)) for i, a in enumerate(near)])
-
-        def items() -> Iterator[Any]:
-            for _, (kind, i) in order:
-                yield reader.read_segment(i) if kind == "segment" else reader.read_audio(near[i])
-
-        return items(), streams
-
-    def _audio_near(self, offset: int, begin: int, stop: int,
-                    segments: tuple[bitstream.SegmentEntry, ...]) -> bool:
-        """Audio lies behind the segment that it accompanies, up to one segment late."""
+        chosen = [i for i, e in enumerate(segments) if e.first_pts < last
+                  and (e.end_pts > first or e.end_pts == e.first_pts)]
         if self.options.start is None and self.options.duration is None:
-            return True
-        after = [s.offset for s in segments if s.offset > stop][1:2]
-        return offset > begin and (not after or offset < after[0])
+            self.total = reader.frames
+        streams = [reader.read_audio(e) for e in reader.index.audio if not e.is_packets]
+        reads: list[tuple[int, Callable[[], Any]]] = [
+            (segments[i].offset, partial(reader.read_segment, i)) for i in chosen]
+        if chosen:
+            # Packets stand behind the segment they accompany, before the next.
+            begin = segments[chosen[0]].offset if chosen[0] else 0
+            stop = segments[chosen[-1] + 1].offset if chosen[-1] + 1 < len(segments) else None
+            reads += [(e.offset, partial(reader.read_audio, e)) for e in reader.index.audio
+                      if e.is_packets and e.offset > begin and (stop is None or e.offset < stop)]
+        items = (read() for _, read in sorted(reads, key=lambda r: r[0]))
+        return items, [s for s in streams if isinstance(s, bitstream.AudioStream)]
 
     def _range(self, origin: int, header: bitstream.Header) -> tuple[int, int]:
         """Wished ticks [first, last)."""
@@ -206,38 +192,40 @@ class _Job:
         return first, first + max(1, round(Fraction(self.options.duration) / base))
 
     def _wanted(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
-        origin = self._origin(segment)
-        first, last = self._range(origin, self.reader.header)
+        """The segment's frames inside the wished part."""
+        first, last = self._range(self._origin(), self.reader.header)
         for frame in self.decoder.frames(segment):
             if frame.pts >= last:
                 return
             if frame.pts >= first:
-                if self.shift is None:
-                    self.shift = frame.pts if self.options.start else 0
+                if self.options.start and not self.shift:
+                    self.shift = frame.pts  # the output begins at time 0
                 yield frame
 
-    def _origin(self, segment: bitstream.Segment) -> int:
-        if isinstance(self.reader, bitstream.Reader):
-            return self.reader.segments[0].first_pts
-        entries = self.reader.index.segments
-        return entries[0].first_pts if entries else segment.first_pts
+    def _origin(self) -> int:
+        """First tick of the whole video."""
+        return self.reader.index.segments[0].first_pts
 
-    def _write_audio(self, out: VideoWriter, packet: AudioPacket) -> None:
+    def _wanted_audio(self, record: bitstream.AudioPackets) -> Iterator[AudioPacket]:
+        """The record's packets inside the wished part, moved as its frames are."""
+        packets = mapping.unpack_packets(record)
         if self.options.start is None and self.options.duration is None:
-            out.write_audio(packet)
+            yield from packets
             return
-        stream = next(s for s in self.streams if s.index == packet.stream)
+        stream = next(s for s in self.streams if s.index == record.index)
         base = Fraction(stream.time_base_num, stream.time_base_den)
-        ticks = packet.pts if packet.pts is not None else packet.dts or 0
-        origin = self.reader.index.segments[0].first_pts
         video = time_base_of(self.reader.header)
-        first, last = self._range(origin, self.reader.header)
-        if first * video <= ticks * base < last * video:
-            shift = round((self.shift if self.shift is not None else first) * video / base)
-            shift = shift if self.options.start else 0
-            moved = [None if v is None else v - shift for v in (packet.pts, packet.dts)]
-            out.write_audio(AudioPacket(packet.stream, moved[0], moved[1], packet.duration,
-                                        packet.is_key, packet.data))
+        first, last = self._range(self._origin(), self.reader.header)
+        moved_by = round((self.shift or first) * video / base) if self.options.start else 0
+        for p in packets:
+            ticks = p.pts if p.pts is not None else p.dts or 0
+            if first * video <= ticks * base < last * video:
+                pts, dts = (None if v is None else v - moved_by for v in (p.pts, p.dts))
+                yield AudioPacket(p.stream, pts, dts, p.duration, p.is_key, p.data)
+
+
+def _call(action: Callable[[], None]) -> None:
+    action()
 
 
 def _peek_streams(items: Iterator[Any]) -> tuple[Iterator[Any], list[bitstream.AudioStream]]:

@@ -6,7 +6,7 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,7 @@ import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.audio import AudioCopier
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
+from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of
 from nvcodec.codec.tables import load_table
 from nvcodec.errors import OutputError, UsageError
@@ -160,23 +161,25 @@ class _Job:
         pixels = self.info.width * self.info.height
         segment = _Segment(self.model, rate.qp, self.header)
         total = self._expected_frames()
-        frames = self.video.frames(self.options.start, self.options.duration)
         done, shift = 0, 0
-        for piece in pieces(frames, self.options.keyint, self.step):
-            if piece.first:
-                segment = _Segment(self.model, rate.qp, self.header)
-            if self.options.start and done == 0:
-                shift = piece.frames[0].pts
-                self.audio.shift_by(shift * time_base_of(self.header))
-            segment.add(piece, shift)
-            done += len(piece.frames)
-            if piece.last:
-                chunk, before = self._close_segment(segment), writer.bytes_written
-                writer.write_segment(chunk)
-                rate.add(8.0 * (writer.bytes_written - before), float(pixels * chunk.frame_count))
-                qps.append(chunk.qp)
-                self.audio.copy_until(writer, chunk.end_pts * time_base_of(self.header))
-            self.listen(Progress(done, total, 8 * writer.bytes_written / (done * pixels), "encode"))
+        # Closed before the video is: its thread must not read from a closed file.
+        source = ahead(self.video.frames(self.options.start, self.options.duration))
+        with closing(source) as frames:
+            for piece in pieces(frames, self.options.keyint, self.step):
+                if piece.first:
+                    segment = _Segment(self.model, rate.qp, self.header)
+                if self.options.start and done == 0:
+                    shift = piece.frames[0].pts
+                    self.audio.shift_by(shift * time_base_of(self.header))
+                segment.add(piece, shift)
+                done += len(piece.frames)
+                if piece.last:
+                    chunk, before = self._close_segment(segment), writer.bytes_written
+                    writer.write_segment(chunk)
+                    rate.add(8.0 * (writer.bytes_written - before), float(pixels * chunk.frame_count))
+                    qps.append(chunk.qp)
+                    self.audio.copy_until(writer, chunk.end_pts * time_base_of(self.header))
+                self.listen(Progress(done, total, 8 * writer.bytes_written / (done * pixels), "encode"))
         self.audio.copy_until(writer, None)
         return tuple(qps)
 

@@ -47,7 +47,8 @@ def test_there_and_back(coded: Path, carphone: Path, tmp_path: Path,
     assert (tmp_path / "pair.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_quiet_says_nothing(coded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_says_nothing(coded: Path, tmp_path: Path,
+                            capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["decode", str(coded), "-o", str(tmp_path / "b.mp4"), "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")

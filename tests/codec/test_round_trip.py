@@ -182,7 +182,7 @@ def test_unknown_weights_say_which(tiny: str, bikes: Path, tmp_path: Path,
                                    monkeypatch: pytest.MonkeyPatch) -> None:
     nvcodec.encode(bikes, tmp_path / "a.mvt", EncodeOptions(model=tiny, duration=0.1))
     monkeypatch.delenv("NVCODEC_MODELS")
-    with pytest.raises(nvcodec.UnsupportedFileError, match="needs .*'tiny'.* with") as caught:
+    with pytest.raises(nvcodec.UnsupportedFileError, match=r"needs .*'tiny'.* with") as caught:
         nvcodec.decode(tmp_path / "a.mvt", tmp_path / "a.mp4")
     assert caught.value.exit_code == 4
     assert not (tmp_path / "a.mp4").exists()
