@@ -174,20 +174,23 @@ class _Job:
                 segment.add(piece, shift)
                 done += len(piece.frames)
                 if piece.last:
-                    chunk, before = self._close_segment(segment), writer.bytes_written
-                    writer.write_segment(chunk)
-                    rate.add(8.0 * (writer.bytes_written - before), float(pixels * chunk.frame_count))
-                    qps.append(chunk.qp)
-                    self.audio.copy_until(writer, chunk.end_pts * time_base_of(self.header))
-                self.listen(Progress(done, total, 8 * writer.bytes_written / (done * pixels), "encode"))
+                    self._finish(segment, writer, rate)
+                    qps.append(segment.qp)
+                bpp = 8 * writer.bytes_written / (done * pixels)
+                self.listen(Progress(done, total, bpp, "encode"))
         self.audio.copy_until(writer, None)
         return tuple(qps)
 
-    def _close_segment(self, segment: _Segment) -> bitstream.Segment:
+    def _finish(self, segment: _Segment, writer: bitstream.Writer, rate: RateControl) -> None:
+        """Write a segment and the audio beside it, and tell the rate control."""
         tokens = segment.tokens()
         if self.options.verify:
             self.checks.append(zlib.crc32(tokens.tobytes()))
-        return segment.pack(tokens, self.table)
+        chunk, before = segment.pack(tokens, self.table), writer.bytes_written
+        writer.write_segment(chunk)
+        pixels = self.info.width * self.info.height * chunk.frame_count
+        rate.add(8.0 * (writer.bytes_written - before), float(pixels))
+        self.audio.copy_until(writer, chunk.end_pts * time_base_of(self.header))
 
     def _verify(self) -> None:
         """Entropy-decode the written file and compare each segment's tokens."""
