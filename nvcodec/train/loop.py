@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -178,7 +180,8 @@ class Trainer:
         return {
             "spec": {k: str(v) for k, v in asdict(self.spec).items()},
             "step": self.step, "seconds": self.seconds,
-            "objective": self.objective.state_dict(),
+            "objective": {k: v for k, v in self.objective.state_dict().items()
+                          if not k.startswith("perceptual.")},
             "optimizers": [o.state_dict() for o in self.optimizers], "ema": self.ema.state(),
             "critic": self.critic.state_dict() if self.critic else None,
             "critic_optimizers": [o.state_dict() for o in self.critic_optimizers],
@@ -188,7 +191,8 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state`: weights, optimizer, averages, schedule and data order."""
         self.step, self.seconds = state["step"], state["seconds"]
-        self.objective.load_state_dict(state["objective"])
+        self.objective.load_state_dict(
+            {**self.objective.state_dict(), **state["objective"]})  # LPIPS is not trained
         self.ema.restore(state["ema"])
         if self.critic:
             self.critic.load_state_dict(state["critic"])
@@ -207,7 +211,10 @@ def batch_shape(spec: RunSpec, length: int) -> ClipShape:
 
 
 def train(spec: RunSpec, resume: bool = False, quiet: bool = False) -> Path:
-    """Run until the budget is spent; returns the checkpoint. Ctrl-C saves before it stops."""
+    """Run until the budget is spent; returns the checkpoint. Ctrl-C and SIGTERM save and stop."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
     trainer = Trainer(spec)
     checkpoint, log = spec.out / "checkpoint.pt", spec.out / "log.jsonl"
     if resume:
