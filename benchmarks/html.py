@@ -81,7 +81,7 @@ def jpeg_uri(path: Path, quality: int) -> str:
 
     out = io.BytesIO()
     with Image.open(path) as image:
-        image.convert("RGB").save(out, "JPEG", quality=quality, subsampling=0, optimize=True)
+        image.convert("RGB").save(out, "JPEG", quality=quality, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
 
 

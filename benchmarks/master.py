@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.clips import Clip
-from benchmarks.codecs.ffmpeg import QUIET
+from benchmarks.codecs.ffmpeg import CHROMA_LOCATION, QUIET
 from benchmarks.process import CommandError, Runner
 from nvcodec.errors import InputError
 from nvcodec.video.reader import open_video
@@ -20,7 +20,8 @@ from nvcodec.video.reader import open_video
 WIDTH, HEIGHT = 640, 360
 #: Share of the promised frames below which a file counts as truncated; durations are rough.
 LEAST_SHARE = 0.95
-_709 = "color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+_TAGS = ("setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709:"
+         f"chroma_location={CHROMA_LOCATION}")
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,12 @@ def filters(clip: Clip) -> str:
     """The filter chain from the clip's samples to the master's."""
     source = "" if clip.matrix is None else (
         f":in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}")
-    return (f"scale={WIDTH}:{HEIGHT}:force_original_aspect_ratio=increase"
+    # Raw video says nothing of where its chroma samples lie.
+    first = f"setparams=chroma_location={CHROMA_LOCATION}," if clip.is_raw else ""
+    return (f"{first}scale={WIDTH}:{HEIGHT}:force_original_aspect_ratio=increase"
             f":flags=lanczos+accurate_rnd+full_chroma_int{source}"
-            f":out_color_matrix=bt709:out_range=tv,"
-            f"crop={WIDTH}:{HEIGHT},setsar=1,format=yuv420p,setparams=range=tv:{_709}")
+            f":out_color_matrix=bt709:out_range=tv:out_chroma_loc={CHROMA_LOCATION},"
+            f"crop={WIDTH}:{HEIGHT},setsar=1,format=yuv420p,{_TAGS}")
 
 
 def master_argv(ffmpeg: str, clip: Clip, target: Path, frames: int) -> list[str]:

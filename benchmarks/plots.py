@@ -22,7 +22,7 @@ def draw_all(results: Results, folder: Path) -> list[Path]:
     paths = [folder / "rd-mean.png"]
     curves = {m.name: {c: mean_curve(results, c, m.name) for c in results.codecs} for m in MAIN}
     clips = len(results.clips)
-    draw(curves, f"mean over {clips} clip{'s' * (clips != 1)}", paths[0])
+    draw(curves, f"mean over {clips} clip{'s' * (clips != 1)}", paths[0], paper=True)
     for clip in results.clips:
         paths.append(folder / f"rd-{clip}.png")
         draw({m.name: {c: results.curve(c, clip, m.name) for c in results.codecs} for m in MAIN},
@@ -30,8 +30,9 @@ def draw_all(results: Results, folder: Path) -> list[Path]:
     return paths
 
 
-def draw(curves: dict[str, dict[str, list[Point]]], title: str, path: Path) -> None:
-    """One figure; `curves` is by metric, then codec."""
+def draw(curves: dict[str, dict[str, list[Point]]], title: str, path: Path,
+         paper: bool = False) -> None:
+    """One figure; `curves` is by metric, then codec. `paper` marks the paper's own figure."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -40,6 +41,9 @@ def draw(curves: dict[str, dict[str, list[Point]]], title: str, path: Path) -> N
     figure, axes = pyplot.subplots(1, len(MAIN), figsize=SIZE, layout="constrained")
     for axis, metric in zip(axes, MAIN, strict=True):
         _panel(axis, metric, curves[metric.name])
+        if paper:
+            axis.plot(MATCHED_BPP, PAPER["MAGVIT-v2"][MAIN.index(metric)], "k*", markersize=9,
+                      linestyle="none", label="MAGVIT-v2 (paper, MCL-JCV)")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
@@ -56,9 +60,6 @@ def _panel(axis: Any, metric: Metric, curves: dict[str, list[Point]]) -> None:
         colour, marker, width = STYLES.get(codec, ("#555555", "x", 1.3))
         axis.plot(*zip(*sorted(points), strict=True), color=colour, marker=marker, markersize=4,
                   linewidth=width, label=label(codec))
-    column = [m.name for m in MAIN].index(metric.name)
-    axis.plot(MATCHED_BPP, PAPER["MAGVIT-v2"][column], "k*", markersize=9, linestyle="none",
-              label="MAGVIT-v2 (paper, MCL-JCV)")
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))

@@ -17,6 +17,7 @@ from benchmarks.codecs import make_codecs
 from benchmarks.codecs.base import cpu_count
 from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.engine import Engine, Folders, Outcome
+from benchmarks.heading import count
 from benchmarks.metrics import Metrics, Settings
 from benchmarks.plan import Planner
 from benchmarks.process import Runner
@@ -86,7 +87,7 @@ def _finish(outcome: Outcome, codecs: Sequence[str], folders: Folders, title: st
     said = [f.replace(f"{folders.work}{os.sep}", "") for f in outcome.failures]
     results = gather(outcome.rows, list(outcome.masters), codecs)
     report.write_report(results, folders.out, folders.stills, said, title)
-    click.echo(f"{len(outcome.rows)} points of {len(results.clips)} clips: "
+    click.echo(f"{count(len(outcome.rows), 'point')} of {count(len(results.clips), 'clip')}: "
                f"{folders.out / 'report.html'}", err=True)
     for failure in outcome.failures:
         click.echo(f"failed: {failure}", err=True)

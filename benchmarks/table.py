@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.cache import Row
 from benchmarks.codecs import ANCHORS
+from benchmarks.heading import count
 from benchmarks.plan import MATCHED_BPP
 from benchmarks.summary import MAIN, METRICS, TEST_CODEC, Metric
 
@@ -104,7 +105,7 @@ def _common_note(at: dict[str, Any]) -> str:
     if not at["clips"]:
         return f"At {at['bpp']:g} bpp no clip is reached by all codecs that reach any."
     left = f"; not reached by all: {', '.join(at['left_out'])}" if at["left_out"] else ""
-    return f"At {at['bpp']:g} bpp: means over {len(at['clips'])} clips{left}."
+    return f"At {at['bpp']:g} bpp: means over {count(len(at['clips']), 'clip')}{left}."
 
 
 def bd_table(summary: dict[str, Any]) -> Table:

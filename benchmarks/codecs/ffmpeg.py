@@ -14,6 +14,9 @@ from benchmarks.codecs.base import ANCHOR_KEYINT, Codec
 from nvcodec.errors import UsageError
 
 REMEDY = "pip install 'imageio-ffmpeg>=0.6', or name another ffmpeg with --ffmpeg"
+#: Where 4:2:0 chroma samples lie in masters and decodes: as HEVC and H.264 have it unless told
+#: otherwise. Some decoders leave it open, and a reader's other guess shifts chroma by half a pixel.
+CHROMA_LOCATION = "left"
 #: Every command: quiet, over existing files, and an error instead of concealed damage.
 QUIET = ("-hide_banner", "-nostdin", "-v", "error", "-xerror", "-y")
 
@@ -118,4 +121,5 @@ class Anchor(Codec):
         raw = decoded.suffix == ".y4m"
         kind = ["-strict", "-1"] if raw else ["-c:v", "ffv1", "-level", "3"]
         return [self.ffmpeg, *QUIET, "-threads", str(self.threads), "-i", str(stream),
-                "-fps_mode", "passthrough", *kind, str(decoded)]
+                "-fps_mode", "passthrough", "-vf", f"setparams=chroma_location={CHROMA_LOCATION}",
+                *kind, str(decoded)]
