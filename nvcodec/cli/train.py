@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -52,13 +53,15 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
               help="Release: videos to fit the table on.")
 @click.option("--default-qp", type=click.IntRange(0, 63), default=32, show_default=True,
               help="Release: qp used when nothing is asked for.")
+@click.option("--card", type=FILE, help="Release: JSON object of facts for the index (data, ...).")
 @options.device
 @options.talk
 def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: str, minutes: float,
             steps: int | None, batch: int, frames: tuple[int, ...], size: int, lr: float | None,
             seed: int, init: Path | None, freeze_encoder: bool, resume: bool, compiled: bool,
             cache: Path | None, lpips_weights: Path | None, save_minutes: float,
-            eval_minutes: float, name: str | None, clips: int, default_qp: int, device: str,
+            eval_minutes: float, name: str | None, clips: int, default_qp: int,
+            card: Path | None, device: str,
             as_json: bool, quiet: bool, verbose: int) -> None:
     """Train a tokenizer on folders of videos and pictures, or release a trained one.
 
@@ -69,9 +72,10 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
     if stage == "release":
         from nvcodec.codec.release import release
 
+        facts = json.loads(card.read_text()) if card else None
         with options.Bar(quiet) as bar:
             index = release(out / "checkpoint.pt", out / "release", name or model, data,
-                            cache or out / "cache", clips, default_qp, listen=bar)
+                            cache or out / "cache", clips, default_qp, facts, bar)
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
         return
     from nvcodec.errors import UsageError

@@ -26,13 +26,17 @@ from nvcodec.train.data import ClipPool, Frames
 #: qp values that the table's statistics are taken at; every bucket of the table is hit.
 TABLE_QP = (4, 12, 20, 28, 36, 44, 52, 60)
 
+#: What a release tells of its run; paths and devices are nobody's business.
+RUN_FACTS = {"recipe", "batch", "frames", "size", "lr", "seed"}
+
 
 def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], cache: Path,
             clips: int = 64, default_qp: int = 32, provenance: dict[str, Any] | None = None,
             listen: Listener = ignore) -> Path:
     """Write `name`'s averaged weights (fp16), its table and the folder's index; returns the index.
 
-    The table counts tokens of up to `clips` training videos below `data`. Further models of an
+    `provenance` adds to what the index tells of data and training, or replaces it. The table counts
+    tokens of up to `clips` training videos below `data`. Further models of an
     index that is already in `out` are kept.
     """
     if not checkpoint.exists():
@@ -48,8 +52,11 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], cache:
     entry: dict[str, Any] = {
         "config": config.name, "weights": f"{name}.safetensors",
         "sha256": hashlib.sha256(data_bytes).hexdigest(), "default_qp": default_qp,
-        "provenance": {"steps": state["step"], "hours": round(state["seconds"] / 3600, 2),
-                       "run": state["spec"], **(provenance or {})},
+        "provenance": {
+            "data": [folder.name for folder in data], "steps": state["step"],
+            "hours": round(state["seconds"] / 3600, 2),
+            "run": {k: v for k, v in state["spec"].items() if k in RUN_FACTS},
+            **(provenance or {})},
     }
     _write_index(out, name, entry)
     model = registry.load(_entry(out, name), torch.device("cpu"))

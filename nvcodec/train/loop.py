@@ -72,7 +72,7 @@ class Trainer:
         self.objective.to(self.device)
         if spec.freeze_encoder:
             self.objective.tokenizer.encoder.requires_grad_(False)
-        self.critic = Discriminator().to(self.device) if self.recipe.gan else None
+        self.critic = self._share(Discriminator().to(self.device)) if self.recipe.gan else None
         self.lecam = LeCam()
         r = self.recipe
         self.optimizers = build_optimizers(self.objective, r.optimizer, r.lr, r.betas)
@@ -80,11 +80,9 @@ class Trainer:
             build_optimizers(self.critic, "adamw", r.lr, r.betas) if self.critic else [])
         self.ema = Average(self.objective.tokenizer, self.recipe.ema)
         self.step, self.seconds = 0, 0.0
-        self.forward: nn.Module = self.objective
         if spec.compile:
             self.objective.tokenizer.compile()
-        if self.world > 1:
-            self.forward = DistributedDataParallel(self.objective)
+        self.forward = self._share(self.objective)
 
     def _join(self) -> torch.device:
         if self.world == 1:
@@ -92,6 +90,20 @@ class Trainer:
         cuda = torch.cuda.is_available()
         torch.distributed.init_process_group("nccl" if cuda else "gloo")
         return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
+
+    def _share(self, module: nn.Module) -> nn.Module:
+        """Average gradients over the processes, where there are several."""
+        if self.world == 1:
+            return module
+        unused = not self.recipe.rate_aware  # the context model rests in recipes without a price
+        return DistributedDataParallel(module, find_unused_parameters=unused)
+
+    def _agree(self) -> None:
+        """Every process takes the first one's clock, so that all end at the same step."""
+        if self.world > 1:
+            clock = torch.tensor([self.seconds], dtype=torch.float64, device=self.device)
+            torch.distributed.broadcast(clock, 0)
+            self.seconds = float(clock)
 
     def _initialize(self, path: Path) -> None:
         """Start from released weights or another run's averages (`--init`)."""
@@ -158,6 +170,7 @@ class Trainer:
             figures["critic"] = self._critic_step(batch, made)
         self.step += 1
         self.seconds += time.perf_counter() - start
+        self._agree()
         figures.update(step=self.step, frames=batch.pixels.shape[1], lr=self.rate(),
                        grad=float(norm), ramp=self.recipe.rate_ramp(self.progress),
                        minutes=self.seconds / 60,
@@ -183,7 +196,7 @@ class Trainer:
             "objective": {k: v for k, v in self.objective.state_dict().items()
                           if not k.startswith("perceptual.")},
             "optimizers": [o.state_dict() for o in self.optimizers], "ema": self.ema.state(),
-            "critic": self.critic.state_dict() if self.critic else None,
+            "critic": _bare(self.critic).state_dict() if self.critic else None,
             "critic_optimizers": [o.state_dict() for o in self.critic_optimizers],
             "lecam": (self.lecam.real, self.lecam.fake),
         }
@@ -195,11 +208,16 @@ class Trainer:
             {**self.objective.state_dict(), **state["objective"]})  # LPIPS is not trained
         self.ema.restore(state["ema"])
         if self.critic:
-            self.critic.load_state_dict(state["critic"])
+            _bare(self.critic).load_state_dict(state["critic"])
         for name in ("optimizers", "critic_optimizers"):
             for optimizer, saved in zip(getattr(self, name), state[name], strict=True):
                 optimizer.load_state_dict(saved)
         self.lecam.real, self.lecam.fake = state["lecam"]
+
+
+def _bare(module: nn.Module) -> nn.Module:
+    """Without the wrapper for several processes, so that checkpoints do not depend on it."""
+    return module.module if isinstance(module, DistributedDataParallel) else module
 
 
 def batch_shape(spec: RunSpec, length: int) -> ClipShape:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nvcodec.models import lfq
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.tokenizer import Tokenizer
-from nvcodec.train.discriminator import Discriminator, LeCam, discriminator_loss, generator_loss
+from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
 from nvcodec.train.losses import Perceptual, pick_frames, temporal_l1
 from nvcodec.train.rate import RateModel, bit_costs
 from nvcodec.train.recipes import Recipe
@@ -35,7 +35,7 @@ class Objective(nn.Module):
         self.rate = RateModel(config.token_bits)
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
 
-    def forward(self, batch: Batch, step: int, progress: float, critic: Discriminator | None,
+    def forward(self, batch: Batch, step: int, progress: float, critic: nn.Module | None,
                 seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
         """-> (loss, reconstruction [B, T, H, W, 3], figures)."""
         r = self.recipe
@@ -74,7 +74,7 @@ class Objective(nn.Module):
         return loss + 0.01 * for_model.mean(), for_model.detach().mean()
 
 
-def critic_step(critic: Discriminator, lecam: LeCam, weight: float, real: Tensor,
+def critic_step(critic: nn.Module, lecam: LeCam, weight: float, real: Tensor,
                 fake: Tensor) -> Tensor:
     """The discriminator's loss on pixels in [-1, 1]."""
     a, b = critic(real), critic(fake.detach())

@@ -1,0 +1,54 @@
+"""The weights that come with the package: they load, they compress, qp means something."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import nvcodec
+from nvcodec import EncodeOptions
+from nvcodec.cli.app import run
+from nvcodec.models import registry
+
+
+@pytest.fixture(autouse=True)
+def _packaged_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NVCODEC_MODELS", raising=False)
+
+
+def test_files_are_what_the_index_says() -> None:
+    found = registry.releases()
+    assert registry.DEFAULT_MODEL in [r.id for r in found]
+    for release in found:
+        assert hashlib.sha256(release.weights.read_bytes()).hexdigest() == release.sha256
+        assert release.weights.stat().st_size <= 20e6
+        assert release.table is not None and release.table.exists()
+        assert {"steps", "hours", "data"} <= set(release.provenance)
+
+
+def test_a_higher_qp_takes_fewer_bytes(bikes: Path, tmp_path: Path) -> None:
+    sizes = []
+    for qp in (0, 32, 63):
+        report = nvcodec.encode(bikes, tmp_path / f"{qp}.mvt", EncodeOptions(qp=qp, duration=1.0))
+        sizes.append(report.file_bytes)
+    assert all(a > b for a, b in pairwise(sizes))
+
+
+def test_a_wished_rate_is_met(bikes: Path, tmp_path: Path) -> None:
+    middle = nvcodec.encode(bikes, tmp_path / "a.mvt", EncodeOptions(qp=32, duration=1.0)).bpp
+    report = nvcodec.encode(bikes, tmp_path / "b.mvt", EncodeOptions(bpp=middle, duration=1.0))
+    assert report.bpp == pytest.approx(middle, rel=0.05)
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's first command: real figures, and the files it names."""
+    assert run(["demo", "-o", str(tmp_path / "out"), "--json", "--quiet"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["frames"], result["width"], result["height"]) == (97, 640, 272)
+    assert 0 < result["bpp"] < 0.1
+    assert result["psnr"] > 18 and result["msssim"] > 0.6
+    assert all(Path(f).stat().st_size > 1000 for f in result["files"])
