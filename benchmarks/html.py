@@ -18,8 +18,8 @@ from benchmarks.heading import head_lines
 from benchmarks.plan import MATCHED_BPP
 from benchmarks.summary import Results, nearest
 
-#: Bytes of base64 that the side-by-side pictures may take.
-BUDGET = 2_600_000
+#: Bytes that the whole page, and of these the side-by-side pictures in base64, may take.
+PAGE_BUDGET, BUDGET = 4_700_000, 2_300_000
 #: (pictures per clip and codec, JPEG quality) from the best down.
 LADDER = ((3, 88), (3, 80), (2, 80), (2, 70), (1, 75), (1, 60), (1, 40))
 
@@ -108,4 +108,6 @@ def page_html(summary: dict[str, Any], scenes: list[Scene], pictures: list[Path]
 
 def page_of(results: Results, summary: dict[str, Any], folder: Path, pictures: list[Path]) -> str:
     """Scenes from the crops in `folder`, tables from the summary, plots from `pictures`."""
-    return page_html(summary, embed(page_scenes(results, folder)), pictures)
+    plots = sum(p.stat().st_size for p in pictures) * 4 // 3
+    scenes = embed(page_scenes(results, folder), min(BUDGET, PAGE_BUDGET - plots))
+    return page_html(summary, scenes, pictures)

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.cache import make_key
 from benchmarks.clips import Clip
 from benchmarks.codecs.ffmpeg import CHROMA_LOCATION, QUIET
 from benchmarks.process import CommandError, Runner
@@ -63,7 +64,8 @@ def master_argv(ffmpeg: str, clip: Clip, target: Path, frames: int) -> list[str]
 
 def make_master(runner: Runner, ffmpeg: str, clip: Clip, folder: Path, frames: int) -> Master:
     """The clip's master below `folder`, made once. InputError where the clip is damaged."""
-    target = folder / f"{clip.name}-{clip.sha256[:12]}-{frames or 'all'}.mkv"
+    recipe = make_key(clip=clip.sha256, frames=frames, filters=filters(clip))
+    target = folder / f"{clip.name}-{recipe}.mkv"
     notes = target.with_suffix(".json")
     if target.exists() and notes.exists():
         return Master(target, **json.loads(notes.read_text()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.cache import Row, make_key
@@ -45,8 +46,12 @@ class Planner:
 
     def task(self, clip: str, master: Master, codec: Codec, point: int) -> Task:
         """The task for one point."""
+        # The commands, without the programs' paths: a change of an option measures anew.
+        commands = [codec.encode_argv(Path("master"), Path("stream"), point)[1:],
+                    codec.decode_argv(Path("stream"), Path("decoded.mkv"))[1:]]
         key = make_key(master=master.pixels_sha256, codec=codec.name, settings=codec.settings,
-                       point=point, version=self.versions[codec.name], metrics=self.metrics)
+                       point=point, commands=commands, version=self.versions[codec.name],
+                       metrics=self.metrics)
         return Task(clip, master, codec, point, key)
 
     def points(self, codec: Codec) -> tuple[int, ...]:
