@@ -78,6 +78,7 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
                             cache or out / "cache", clips, default_qp, facts, bar)
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
         return
+    from nvcodec.codec.plain import plain_errors
     from nvcodec.errors import UsageError
     from nvcodec.models.config import CONFIGS
     from nvcodec.train.loop import RunSpec, train
@@ -89,6 +90,7 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         frames=frames, size=size, lr=lr, seed=seed, device=device, cache=cache,
         lpips_weights=lpips_weights, init=init, freeze_encoder=freeze_encoder,
         save_minutes=save_minutes, eval_minutes=eval_minutes, compile=compiled)
-    checkpoint = train(spec, resume, quiet)
+    with plain_errors("train"):
+        checkpoint = train(spec, resume, quiet)
     if as_json:
         options.print_json({"checkpoint": str(checkpoint)})

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.video.audio import AudioPacket, AudioReader, read_audio
 from nvcodec.video.info import VideoInfo
-
-if TYPE_CHECKING:
-    from nvcodec.codec.encode import EncodeOptions
 
 #: Packets and bytes of one record, far below the container's caps.
 BATCH_PACKETS = 256
@@ -21,18 +17,18 @@ BATCH_BYTES = 1 << 20
 
 
 class AudioCopier:
-    """Audio of one source; has no streams where there is none or it is not wanted."""
+    """Audio of a part of one source; has no streams where there is none."""
 
-    def __init__(self, source: str, options: EncodeOptions, info: VideoInfo,
+    def __init__(self, source: str, info: VideoInfo, start: float | None, duration: float | None,
                  stack: ExitStack) -> None:
-        self._source, self._options = source, options
+        self._source, self._start, self._duration = source, start, duration
         self._reader: AudioReader | None = None
         self._packets: Iterator[AudioPacket] = iter(())
         self._next: AudioPacket | None = None
         self._bases: dict[int, Fraction] = {}
         self._shift = Fraction(0)
         self.streams: list[bitstream.AudioStream] = []
-        if options.audio and source != "-" and info.audio:
+        if source != "-" and info.audio:
             self._reader = stack.enter_context(self._open())
             self.streams = [mapping.pack_stream(s) for s in self._reader.streams]
             self._bases = {s.index: s.time_base for s in self._reader.streams}
@@ -40,7 +36,7 @@ class AudioCopier:
             self._next = next(self._packets, None)
 
     def _open(self) -> AudioReader:
-        return read_audio(self._source, self._options.start, self._options.duration)
+        return read_audio(self._source, self._start, self._duration)
 
     def shift_by(self, seconds: Fraction) -> None:
         """Times of all packets go down by this much (a source that is not read from its start)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -99,7 +99,7 @@ class SegmentDecoder:
                                        segment.qp, self.header.token_bits)
 
     def frames(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
-        """The segment's frames in order."""
+        """The segment's frames in order; BadTokens before the first if its tokens are damaged."""
         grid = torch.from_numpy(self.tokens(segment).astype(np.int32))
         stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
         ends = (*segment.pts[1:], segment.end_pts)
@@ -180,8 +180,24 @@ class _Job:
             stop = segments[chosen[-1] + 1].offset if chosen[-1] + 1 < len(segments) else None
             reads += [(e.offset, partial(reader.read_audio, e)) for e in reader.index.audio
                       if e.is_packets and e.offset > begin and (stop is None or e.offset < stop)]
-        items = (read() for _, read in sorted(reads, key=lambda r: r[0]))
+        items = self._read_all([read for _, read in sorted(reads, key=lambda r: r[0])])
         return items, [s for s in streams if isinstance(s, bitstream.AudioStream)]
+
+    def _read_all(self, reads: Iterable[Callable[[], Any]]) -> Iterator[Any]:
+        """Results of `reads`, without those that are damaged where recovery is wished."""
+        for read in reads:
+            with self._skipping():
+                yield read()
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """Note damage in place of raising it, where recovery is wished."""
+        try:
+            yield
+        except bitstream.CorruptError as error:
+            if not self.options.recover:
+                raise
+            self.reader.problems.append(error)
 
     def _range(self, origin: int, header: bitstream.Header) -> tuple[int, int]:
         """Wished ticks [first, last)."""
@@ -194,13 +210,14 @@ class _Job:
     def _wanted(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
         """The segment's frames inside the wished part."""
         first, last = self._range(self._origin(), self.reader.header)
-        for frame in self.decoder.frames(segment):
-            if frame.pts >= last:
-                return
-            if frame.pts >= first:
-                if self.options.start and not self.shift:
-                    self.shift = frame.pts  # the output begins at time 0
-                yield frame
+        with self._skipping():
+            for frame in self.decoder.frames(segment):
+                if frame.pts >= last:
+                    return
+                if frame.pts >= first:
+                    if self.options.start and not self.shift:
+                        self.shift = frame.pts  # the output begins at time 0
+                    yield frame
 
     def _origin(self) -> int:
         """First tick of the whole video."""

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 import bitstream
+from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
 from nvcodec.codec.audio import AudioCopier
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of
 from nvcodec.codec.tables import load_table
-from nvcodec.errors import OutputError, UsageError
+from nvcodec.errors import InputError, OutputError, UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
@@ -97,7 +98,7 @@ def encode(source: str | Path, target: str | Path, options: EncodeOptions | None
     target appears only when it is whole.
     """
     options = options or EncodeOptions()
-    with plain_errors(str(source)), ExitStack() as stack:
+    with plain_errors(str(source), InputError), ExitStack() as stack:
         return _Job(str(source), str(target), options, listen, stack).run()
 
 
@@ -116,9 +117,11 @@ class _Job:
         self.table = load_table(self.release) if options.coder == "table" else None
         self.header = mapping.make_header(
             self.info, self.release, CODERS[options.coder], options.keyint)
+        _check_room(self.header, options.keyint)
         self.model = registry.load(self.release, pick_device(options.device))
         self.step = piece_frames(self.info.width, self.info.height)
-        self.audio = AudioCopier(source, options, self.info, stack)
+        info = self.info if options.audio else replace(self.info, audio=())
+        self.audio = AudioCopier(source, info, options.start, options.duration, stack)
         self.checks: list[int] = []
 
     def run(self) -> EncodeReport:
@@ -300,6 +303,16 @@ class _Segment:
         payload = bitstream.encode_tokens(
             tokens, self.header.coder, table, self.qp, self.header.token_bits)
         return bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
+
+
+def _check_room(header: bitstream.Header, keyint: int) -> None:
+    """Refuse segments above the container's cap before any work is done."""
+    rows, columns = header.latent_height, header.latent_width
+    latents = MAX_SEGMENT_TOKENS // (rows * columns)
+    if header.token_shape(keyint)[0] > latents:
+        most = 1 + (latents - 1) * header.time_stride
+        raise UsageError(f"{keyint} frames of {header.width}x{header.height} are too much for one "
+                         "segment", f"use --keyint {most} or less")
 
 
 def piece_frames(width: int, height: int) -> int:

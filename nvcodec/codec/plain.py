@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 import bitstream
-from nvcodec.errors import CorruptFileError, InputError, UnsupportedFileError, UsageError
+from nvcodec.errors import (
+    CorruptFileError,
+    InputError,
+    NvcodecError,
+    UnsupportedFileError,
+    UsageError,
+)
 from nvcodec.models.registry import ModelError
 
 
@@ -22,14 +28,18 @@ def time_base_of(header: bitstream.Header) -> Fraction:
 
 
 @contextmanager
-def plain_errors(name: str) -> Iterator[None]:
-    """Turn errors of the lower layers into the project's own, beginning with the file's name."""
+def plain_errors(name: str, damaged: type[NvcodecError] = CorruptFileError) -> Iterator[None]:
+    """Turn errors of the lower layers into the project's own, beginning with the file's name.
+
+    `damaged` is what the container's complaints become: where a file is being written they are
+    about the source.
+    """
     try:
         yield
     except bitstream.UnsupportedError as error:
         raise UnsupportedFileError(*_split(name, str(error))) from error
     except bitstream.BitstreamError as error:
-        raise CorruptFileError(*_split(name, str(error))) from error
+        raise damaged(*_split(name, str(error))) from error
     except OSError as error:
         problem = error.strerror or str(error)
         raise InputError(f"{name}: {problem}", "check the path and its permissions") from error

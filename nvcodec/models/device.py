@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import torch
 
+from nvcodec.models.registry import ModelError
+
 
 def pick_device(name: str = "auto") -> torch.device:
-    """"auto" is the first CUDA device where there is one, else the CPU."""
+    """"auto" is the first CUDA device where there is one, else the CPU.
+
+    Raises ModelError for a device that is not here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {name!r} is not here; use --device auto or cpu") from error
     return torch.device(name)
 
 

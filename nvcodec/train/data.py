@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nvcodec.errors import InputError
+
 VIDEO = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m"}
 IMAGE = {".jpg", ".jpeg", ".png", ".webp"}
 Frames = NDArray[np.uint8]
@@ -35,7 +37,8 @@ def find_sources(folders: Sequence[Path]) -> list[Path]:
     """Every video and image below the folders, in a stable order."""
     files = [p for f in folders for p in sorted(f.rglob("*")) if p.suffix.lower() in VIDEO | IMAGE]
     if not files:
-        raise FileNotFoundError(f"no videos or images below {', '.join(map(str, folders))}")
+        raise InputError(f"no videos or images below {', '.join(map(str, folders))}",
+                         "name a folder with some")
     return files
 
 
@@ -99,7 +102,8 @@ class ClipPool:
                 y, x = (h - shape.size) // 2, (w - shape.size) // 2
                 crops.append(clip[:shape.frames, y:y + shape.size, x:x + shape.size])
         if not crops:
-            raise ValueError("no held-out video is large and long enough to validate on: add clips")
+            raise InputError("no held-out video is large and long enough to validate on",
+                             "add clips, or lower --size and --frames")
         return torch.from_numpy(np.stack(crops))
 
     def _crop(self, rng: np.random.Generator, shape: ClipShape) -> Frames:
@@ -110,8 +114,8 @@ class ClipPool:
             crop = _random_crop(rng, clip, shape)
             if crop is not None:
                 return crop
-        raise ValueError(f"no source holds {shape.frames} frames of {shape.size} pixels: "
-                         "add larger clips or lower --size and --frames")
+        raise InputError(f"no source holds {shape.frames} frames of {shape.size} pixels",
+                         "add larger clips, or lower --size and --frames")
 
 
 def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Frames | None:

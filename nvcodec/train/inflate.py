@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nvcodec.errors import InputError
+
 
 def load_initial(objective: nn.Module, path: Path) -> None:
     """Load a .safetensors release or a training checkpoint (its averages) as starting weights.
@@ -26,7 +28,8 @@ def load_initial(objective: nn.Module, path: Path) -> None:
         objective.rate.load_state_dict(rate)  # type: ignore[union-attr]
     target = tokenizer.state_dict()
     if missing := sorted(set(target) ^ set(saved)):
-        raise ValueError(f"{path} is of another architecture: {missing[0]} differs")
+        raise InputError(f"{path} is of another architecture: {missing[0]} differs",
+                         "start from weights of the same --model")
     tokenizer.load_state_dict({k: inflate(saved[k].float(), v.shape) for k, v in target.items()})
 
 
@@ -35,7 +38,8 @@ def inflate(weight: Tensor, shape: torch.Size) -> Tensor:
     if weight.shape == shape:
         return weight
     if len(shape) != 5 or weight.shape[:2] != shape[:2] or weight.shape[3:] != shape[3:]:
-        raise ValueError(f"cannot inflate {tuple(weight.shape)} to {tuple(shape)}")
+        raise InputError(f"cannot inflate a kernel {tuple(weight.shape)} to {tuple(shape)}",
+                         "start from weights of the same --model")
     out = weight.new_zeros(shape)
     out[:, :, shape[2] - weight.shape[2]:] = weight
     return out

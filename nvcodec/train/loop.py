@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from nvcodec.errors import InputError, NvcodecError
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.device import fast_bfloat16, pick_device
 from nvcodec.train.checkpoint import Average, append_log, load_checkpoint, save_checkpoint
@@ -161,8 +162,8 @@ class Trainer:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
         if not math.isfinite(float(norm)):
-            raise FloatingPointError(
-                f"step {self.step}: gradients are not finite; resume with a lower --lr")
+            raise NvcodecError(f"step {self.step}: gradients are not finite",
+                               "resume with a lower --lr")
         for optimizer in self.optimizers:
             optimizer.step()
         self.ema.update(self.objective.tokenizer)
@@ -236,6 +237,8 @@ def train(spec: RunSpec, resume: bool = False, quiet: bool = False) -> Path:
     trainer = Trainer(spec)
     checkpoint, log = spec.out / "checkpoint.pt", spec.out / "log.jsonl"
     if resume:
+        if not checkpoint.exists():
+            raise InputError(f"{checkpoint}: no such checkpoint", "leave --resume out to begin")
         trainer.restore(load_checkpoint(checkpoint))
     saved = shown = time.monotonic()
     bar = tqdm(total=100, disable=quiet or trainer.rank > 0, unit="%")

@@ -77,6 +77,7 @@ def test_existing_targets_are_kept(coded: Path, carphone: Path,
     (["encode", "x", "--qp", "9", "--bpp", "1"], 2, "qp and bpp"),
     (["decode", "x.mvt", "--start", "-1"], 2, "start"),
     (["train", ".", "-o", "x", "--model", "huge"], 2, "huge"),
+    (["train", ".ci", "-o", "x", "--steps", "1", "--lpips-weights", ".ci"], 1, "no videos"),
 ])
 def test_errors_are_one_line_with_a_code(args: list[str], code: int, says: str,
                                          capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +114,30 @@ def test_truncated_files(coded: Path, tmp_path: Path) -> None:
     assert run(["decode", str(cut), "-o", str(tmp_path / "c.mp4")]) == 3
     assert not (tmp_path / "c.mp4").exists()
     assert run(["decode", str(cut), "-o", str(tmp_path / "c.mp4"), "--recover", "--quiet"]) == 0
+
+
+def test_one_damaged_segment_costs_that_segment(coded: Path, tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", str(coded), "--json", "-v"]) == 0
+    middle = json.loads(capsys.readouterr().out)["segment_list"][1]
+    data = bytearray(coded.read_bytes())
+    data[middle["offset"] + middle["bytes"] // 2] ^= 1
+    bad = tmp_path / "bad.mvt"
+    bad.write_bytes(data)
+    assert run(["verify", str(bad)]) == 3
+    assert "segment 1 of 3" in capsys.readouterr().err
+    target = tmp_path / "c.mkv"
+    assert run(["decode", str(bad), "-o", str(target), "--quiet"]) == 3
+    assert not target.exists()
+    assert run(["decode", str(bad), "-o", str(target), "--recover", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["frames"] == 7 and len(report["warnings"]) == 1
+
+
+def test_a_device_that_is_not_here(coded: Path, tmp_path: Path,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["decode", str(coded), "-o", str(tmp_path / "c.mp4"), "--device", "cuda:99"]) == 2
+    assert "use --device auto or cpu" in capsys.readouterr().err
 
 
 def test_models_and_help(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:

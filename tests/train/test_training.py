@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from nvcodec.errors import InputError
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.tokenizer import Tokenizer
@@ -124,9 +125,9 @@ def test_batches_depend_on_seed_and_step_alone(data: Path, cache: Path) -> None:
 
 
 def test_data_errors_name_the_remedy(data: Path, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no videos or images"):
+    with pytest.raises(InputError, match="no videos or images"):
         ClipPool([tmp_path], cache, 0)
-    with pytest.raises(ValueError, match="lower --size"):
+    with pytest.raises(InputError, match="lower --size"):
         ClipPool([data], cache, 0).batch(0, ClipShape(1, 5, 512))
 
 
@@ -174,7 +175,7 @@ def test_inflated_kernels_act_as_before_on_stills() -> None:
     old = torch.randn(3, 2, 1, 3, 3)
     new = inflate(old, torch.Size((3, 2, 3, 3, 3)))
     assert torch.equal(new[:, :, 2], old[:, :, 0]) and not new[:, :, :2].any()
-    with pytest.raises(ValueError, match="cannot inflate"):
+    with pytest.raises(InputError, match="cannot inflate"):
         inflate(old, torch.Size((3, 2, 3, 5, 5)))
 
 
@@ -200,5 +201,5 @@ def test_initial_weights(spec: RunSpec, tmp_path: Path) -> None:
     loaded = trainer.objective.tokenizer.state_dict()
     assert all(torch.allclose(loaded[k], v, atol=1e-3) for k, v in model.state_dict().items())
     save_file({"x": torch.zeros(1)}, tmp_path / "b.safetensors")
-    with pytest.raises(ValueError, match="another architecture"):
+    with pytest.raises(InputError, match="another architecture"):
         Trainer(replace(spec, init=tmp_path / "b.safetensors"))
