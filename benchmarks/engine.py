@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import stills
+from benchmarks import machine, stills
 from benchmarks.cache import Cache, Row
 from benchmarks.clips import Clip
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
@@ -186,7 +186,7 @@ class Engine:
             "encode_inner_seconds": codec.inner_seconds(coded.stdout),
             "decode_inner_seconds": codec.inner_seconds(back.stdout),
             "encode_rss_mib": round(coded.rss_mib, 1), "decode_rss_mib": round(back.rss_mib, 1),
-            "jobs": self.jobs,
+            "jobs": self.jobs, "processor": machine.describe()["processor"],
         }
 
     def _identity(self, task: Task) -> Row:

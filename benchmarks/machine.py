@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from benchmarks.codecs.base import cpu_count
 PACKAGES = ("torch", "av", "lpips", "pytorch-msssim", "numpy", "imageio-ffmpeg")
 
 
+@lru_cache(maxsize=1)
 def describe() -> dict[str, Any]:
     """Processor, cores, memory, system and package versions."""
     return {"processor": _processor(), "cores": cpu_count(), "memory_gib": _memory(),

@@ -125,7 +125,8 @@ def speeds(results: Results) -> dict[str, Any]:
         rows = results.of(codec)
         frames = sum(r["frames"] for r in rows)
         entry: dict[str, Any] = {"threads": rows[0]["settings"].get("threads"),
-                                 "jobs": max(r["jobs"] for r in rows)}
+                                 "jobs": max(r["jobs"] for r in rows),
+                                 "processors": sorted({r["processor"] for r in rows})}
         for verb in ("encode", "decode"):
             entry[f"{verb}_fps"] = frames / sum(r[f"{verb}_seconds"] for r in rows)
             inner = [r[f"{verb}_inner_seconds"] or 0.0 for r in rows]

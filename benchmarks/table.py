@@ -138,6 +138,10 @@ def speed_table(summary: dict[str, Any]) -> Table:
              "from it to a lossless file; over all points. Memory is the peak resident set."]
     if any(s["jobs"] > 1 for s in summary["speed"].values()):
         notes.append("Several points ran at once (--jobs): these speeds are lower bounds.")
+    processors = {p for s in summary["speed"].values() for p in s["processors"]}
+    if len(processors) > 1:
+        notes.append(f"Rows come from several machines ({', '.join(sorted(processors))}): "
+                     "compare speeds only within one.")
     return Table("Speed and memory at 640x360",
                  ["codec", "threads", "encode fps", "without start-up", "decode fps",
                   "without start-up", "encode MiB", "decode MiB"], rows, notes)

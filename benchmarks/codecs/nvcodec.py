@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import bitstream
 import nvcodec
 from benchmarks.codecs.base import Codec
 from nvcodec.errors import UsageError
@@ -22,7 +21,7 @@ KEYINT = 97
 def code_hash() -> str:
     """First 12 hex digits of the SHA-256 of the sources that decide bits and pixels."""
     package = Path(nvcodec.__file__).parent
-    files = [*Path(bitstream.__file__).parent.glob("*.py"), *package.glob("*.py")]
+    files = [*(package.parent / "bitstream").glob("*.py"), *package.glob("*.py")]
     for part in ("codec", "models", "video"):
         files += (package / part).rglob("*.py")
     digest = hashlib.sha256()
@@ -55,7 +54,9 @@ class Nvcodec(Codec):
     @property
     def settings(self) -> dict[str, Any]:
         """Model, device and segment length; a segment needs no other and has no look-ahead."""
-        return {"model": self.model, "device": self.device, "keyint": self.keyint,
+        from nvcodec.models.device import pick_device
+
+        return {"model": self.model, "device": str(pick_device(self.device)), "keyint": self.keyint,
                 "gop": "causal, closed segments", "threads": self.threads}
 
     def version(self) -> str:

@@ -34,7 +34,7 @@ def make_row(clip: str, codec: str, point: int, bpp: float, lpips: float, psnr: 
         "encode_seconds": 2.0, "decode_seconds": 0.5,
         "encode_inner_seconds": 1.0 if codec == "nvcodec" else None,
         "decode_inner_seconds": 0.4 if codec == "nvcodec" else None,
-        "encode_rss_mib": 100.0, "decode_rss_mib": 50.0, "jobs": 1,
+        "encode_rss_mib": 100.0, "decode_rss_mib": 50.0, "jobs": 1, "processor": "a processor",
     }
 
 
