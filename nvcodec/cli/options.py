@@ -69,8 +69,10 @@ def tell(lines: Iterable[str], quiet: bool = False) -> None:
 
 def show_warnings(quiet: bool) -> None:
     """Send the libraries' warnings to stderr as plain lines."""
-    level = logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(format="nvcodec: %(message)s", level=level, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("nvcodec: %(message)s"))
+    handler.setLevel(logging.ERROR if quiet else logging.WARNING)
+    logging.getLogger("nvcodec").handlers = [handler]
 
 
 class Bar:
