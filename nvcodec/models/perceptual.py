@@ -26,7 +26,9 @@ def find_weights(net: str = "alex", given: Path | None = None) -> Path | None:
     for place in (given, os.environ.get(VARIABLE)):
         if place:
             path = Path(place)
-            return path / FEATURES.get(net, f"{net}.pth") if path.is_dir() else path
+            file = path / FEATURES.get(net, f"{net}.pth") if path.is_dir() else path
+            if file.exists() or place is given:
+                return file
     cached = sorted((Path(torch.hub.get_dir()) / "checkpoints").glob(_HUB_NAMES[net]))
     return cached[0] if cached else None
 
