@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint type format golden bench study train clean
+.PHONY: help install test lint type format golden bench train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,9 +34,6 @@ golden: $(READY) ## Write golden files for a NEW container or coder (never over 
 
 bench: $(READY) ## Quality and speed on the bundled clips beside HEVC, VVC and AV1
 	$(BIN)/python -m benchmarks.run --quick -o bench-out
-
-study: $(READY) ## Host a demonstration of the rater study on localhost
-	$(BIN)/python -m rater_study demo
 
 train: $(READY) ## Train the default model: make train DATA=folder
 	$(BIN)/nvcodec train $(DATA) -o runs/s
