@@ -55,7 +55,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], cache:
         "provenance": {
             "data": [folder.name for folder in data], "steps": state["step"],
             "hours": round(state["seconds"] / 3600, 2),
-            "run": {k: v for k, v in state["spec"].items() if k in RUN_FACTS},
+            "run": {k: v for k, v in state["spec"].items() if k in RUN_FACTS and v != "None"},
             **(provenance or {})},
     }
     _write_index(out, name, entry)
