@@ -16,7 +16,7 @@ import click
 
 from benchmarks.codecs import NAMES
 from benchmarks.process import Runner
-from nvcodec.errors import NvcodecError, OutputError
+from nvcodec.errors import NvcodecError, OutputError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ class Options:
     model: str
     device: str
     quick: bool
+    points: tuple[str, ...]
     every: int
     frames: int | None
     jobs: int
@@ -52,6 +53,8 @@ def options(function: F) -> F:
                      "measured: minutes instead of hours."),
         click.option("--codecs", default=",".join(NAMES), show_default=True,
                      help="Which, by comma."),
+        click.option("--points", multiple=True, metavar="CODEC=N,N,..",
+                     help="Other rate points for one codec; can be repeated."),
         click.option("--model", default="s", show_default=True, help="nvcodec's release."),
         click.option("--device", default="auto", show_default=True, help="Where nvcodec runs."),
         click.option("--every", type=click.IntRange(1), metavar="N",
@@ -73,6 +76,21 @@ def options(function: F) -> F:
     ]):
         function = option(function)
     return function
+
+
+def parse_points(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """"hevc=20,30" and the like by codec; UsageError for anything else."""
+    out: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, numbers = text.partition("=")
+        try:
+            out[name] = tuple(int(n) for n in numbers.split(","))
+        except ValueError:
+            name = ""
+        if name not in NAMES:
+            raise UsageError(f"--points {text} is not CODEC=N,N,..",
+                             f"codecs are {', '.join(NAMES)}; points are whole numbers")
+    return out
 
 
 def check_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,10 @@ class Task:
 class Planner:
     """Makes tasks whose keys hold the versions and metric settings of this run."""
 
-    def __init__(self, codecs: Sequence[Codec], metrics: dict[str, Any], quick: bool) -> None:
+    def __init__(self, codecs: Sequence[Codec], metrics: dict[str, Any], quick: bool,
+                 given: Mapping[str, tuple[int, ...]] | None = None) -> None:
         self.codecs, self.metrics, self.quick = list(codecs), metrics, quick
+        self.given = given or {}
         self.versions = {codec.name: codec.version() for codec in codecs}
 
     def task(self, clip: str, master: Master, codec: Codec, point: int) -> Task:
@@ -56,7 +58,8 @@ class Planner:
 
     def points(self, codec: Codec) -> tuple[int, ...]:
         """The rate points of this run."""
-        return codec.quick_points if self.quick else codec.points
+        usual = codec.quick_points if self.quick else codec.points
+        return self.given.get(codec.name, usual)
 
     def base(self, clip: str, master: Master) -> list[Task]:
         """All points of all codecs for one clip."""

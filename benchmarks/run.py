@@ -55,7 +55,8 @@ def execute(paths: Sequence[Path], options: cli.Options, frames: int,
     settings = Settings(options.every or (QUICK_EVERY if options.quick else 1),
                         options.lpips_weights, options.vgg, ffmpeg if options.vmaf else "")
     with cli.stopping(Runner()) as runner:
-        planner = Planner(codecs, settings.identity(), options.quick)
+        planner = Planner(codecs, settings.identity(), options.quick,
+                          cli.parse_points(options.points))
         metrics = Metrics(settings, runner)
         metrics.check()
         clips, problems = _probe_all(paths)

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from benchmarks import cli, mcl_jcv, run, speed
-from nvcodec.errors import InputError, OutputError
+from nvcodec.errors import InputError, OutputError, UsageError
 
 
 def one_line(capsys) -> str:
@@ -108,3 +108,10 @@ def test_speed_table(tmp_path, make_clip, capsys):
     row = json.loads((out / "speed.json").read_text())["rows"][0]
     assert row["threads"] == 1 and row["encode_fps"] > 0 and row["decode_rss_mib"] > 1
     assert Path(out / "speed.md").read_text() == said.rstrip("\n") + "\n"
+
+
+def test_points_of_one_codec() -> None:
+    assert cli.parse_points(["hevc=20,30", "nvcodec=5"]) == {"hevc": (20, 30), "nvcodec": (5,)}
+    for wrong in ("hevc", "hevc=", "hevc=a", "mpeg2=3", "=1"):
+        with pytest.raises(UsageError, match="CODEC=N"):
+            cli.parse_points([wrong])
