@@ -30,7 +30,8 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--stage", type=click.Choice(["tokenizer", "release"]), default="tokenizer",
               show_default=True, help="Train, or turn the run's checkpoint into a release folder.")
 @click.option("--model", default="s", show_default=True, help="Configuration to train.")
-@click.option("--recipe", type=click.Choice(["codec", "paper"]), default="codec", show_default=True)
+@click.option("--recipe", type=click.Choice(["codec", "tune", "paper"]), default="codec",
+              show_default=True, help="tune: go on from weights of codec (--init).")
 @click.option("--minutes", type=float, default=60.0, show_default=True,
               help="Budget over all sittings of the run.")
 @click.option("--steps", type=int, help="Budget in steps in place of minutes.")

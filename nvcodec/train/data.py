@@ -8,6 +8,7 @@ sees the data it would have seen.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nvcodec.errors import InputError
+from nvcodec.errors import InputError, NvcodecError
 
 VIDEO = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m"}
 IMAGE = {".jpg", ".jpeg", ".png", ".webp"}
 Frames = NDArray[np.uint8]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ def find_sources(folders: Sequence[Path]) -> list[Path]:
 
 
 def decode_to_cache(source: Path, cache: Path, max_frames: int = 240) -> Path:
-    """Decode a source once to uint8 [T, H, W, 3] in an .npy file; returns that file."""
-    stat = source.stat()
-    key = f"{source.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{max_frames}"
-    target = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+    """Decode a source once to uint8 [T, H, W, 3] in an .npy file; returns that file.
+
+    The file is named by the source's content, so that copies and moves cost no second decoding.
+    """
+    content = hashlib.sha256(source.read_bytes()).hexdigest()[:24]
+    target = cache / f"{content}-{max_frames}.npy"
     if target.exists():
         return target
     frames = np.stack(list(_read(source, max_frames)))
@@ -78,7 +82,11 @@ class ClipPool:
         self.stills: list[Frames] = []
         self.held: list[Frames] = []
         for i, source in enumerate(find_sources(folders)):
-            frames = np.load(decode_to_cache(source, cache), mmap_mode="r")
+            try:
+                frames = np.load(decode_to_cache(source, cache), mmap_mode="r")
+            except NvcodecError as error:
+                _log.warning("left out of training: %s", error)
+                continue
             if min(frames.shape[1:3]) < min_side:
                 continue
             if len(frames) == 1:
@@ -130,8 +138,9 @@ def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Fr
     x = int(rng.integers(clip.shape[2] - side + 1))
     crop: Frames = clip[t:t + span:stride, y:y + side, x:x + side]
     if shrink == 2:
-        wide = crop.reshape(shape.frames, shape.size, 2, shape.size, 2, 3).astype(np.uint16)
-        crop = ((wide.sum((2, 4)) + 2) // 4).astype(np.uint8)
+        wide = crop.astype(np.uint16)
+        rows = wide[:, ::2] + wide[:, 1::2]
+        crop = ((rows[:, :, ::2] + rows[:, :, 1::2] + 2) // 4).astype(np.uint8)
     if rng.random() < 0.5:
         crop = crop[:, :, ::-1]
     if rng.random() < 0.1:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -81,8 +82,11 @@ class Trainer:
             build_optimizers(self.critic, "adamw", r.lr, r.betas) if self.critic else [])
         self.ema = Average(self.objective.tokenizer, self.recipe.ema)
         self.step, self.seconds = 0, 0.0
+        self._loader = ThreadPoolExecutor(1)
+        self._ahead: dict[int, Future[Batch]] = {}
         if spec.compile:
-            self.objective.tokenizer.compile()
+            # One graph for each clip length; a shape-generic one is slower by half on CPUs.
+            self.objective.tokenizer.compile(dynamic=False)
         self.forward = self._share(self.objective)
 
     def _join(self) -> torch.device:
@@ -131,17 +135,23 @@ class Trainer:
                 group["lr"] = self.rate()
 
     def next_batch(self) -> Batch:
+        """The batch of this step; that of the next one is cut out meanwhile."""
+        batch = self._ahead.pop(self.step, None) or self._loader.submit(self._cut, self.step)
+        self._ahead = {self.step + 1: self._loader.submit(self._cut, self.step + 1)}
+        made = batch.result()
+        return Batch(made.pixels.to(self.device), made.qp.to(self.device))
+
+    def _cut(self, step: int) -> Batch:
         """Clips of one of the spec's lengths, or stills as often as the recipe says; a qp for each.
 
         Kernels over time learn nothing from clips shorter than their reach: lengths must be mixed.
         """
-        draw = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + self.step)
+        draw = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + step)
         still = float(torch.rand((), generator=draw)) < self.recipe.stills
-        length = 1 if still else self.spec.frames[self.step % len(self.spec.frames)]
+        length = 1 if still else self.spec.frames[step % len(self.spec.frames)]
         shape = batch_shape(self.spec, length)
-        pixels = self.pool.batch(self.step, shape, self.rank)
-        qp = torch.randint(0, 64, (shape.batch,), generator=draw)
-        return Batch(pixels.to(self.device), qp.to(self.device))
+        pixels = self.pool.batch(step, shape, self.rank)
+        return Batch(pixels, torch.randint(0, 64, (shape.batch,), generator=draw))
 
     def autocast(self) -> Any:
         """bfloat16 where the device computes it fast; nothing elsewhere."""

@@ -16,6 +16,7 @@ class Perceptual(nn.Module):
     def __init__(self, nets: tuple[str, ...], weights: Path | None) -> None:
         super().__init__()
         self.metrics = nn.ModuleList(load_lpips(n, weights) for n in nets)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Frames [N, H, W, 3] against frames [N, H, W, 3] -> scalar."""

@@ -45,14 +45,24 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(g: Tensor, steps: int) -> Tensor:
-    """[m, n] -> about U V^T of its singular value decomposition."""
+    """[m, n] -> about U V^T of its singular value decomposition.
+
+    Every step multiplies by a polynomial of the Gram matrix. Those commute, so the steps are taken
+    on the small square matrix and the wide one is touched twice, not twice a step.
+    """
     a, b, c = COEFFICIENTS
     tall = g.shape[0] > g.shape[1]
     x = g.mT if tall else g
     x = x / (x.norm() + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram = x @ x.mT
+    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    for step in range(steps):
+        factor = torch.add(b * gram, gram @ gram, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor @ product
+        if step < steps - 1:
+            gram = factor @ (factor @ gram)
+    x = product @ x
     return x.mT if tall else x
 
 
