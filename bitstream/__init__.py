@@ -61,23 +61,37 @@ from .stream import StreamReader, read_header
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from .bitpack import pack_tokens, unpack_tokens
+    from .bitpack import pack_tokens, split_bits, unpack_tokens
+    from .contexts import code_tokens
     from .entropy import BitDecoder, BitEncoder
-    from .table import Counts, StaticTable, count_contexts
-    from .tokens import check_table, decode_tokens, encode_tokens, open_payload, seal_payload
+    from .table import Counts, StaticTable, Statistics, count_contexts
+    from .tokens import (
+        check_plausible,
+        check_table,
+        check_tokens,
+        decode_tokens,
+        encode_tokens,
+        open_payload,
+        seal_payload,
+    )
 
 _LAZY = {
     "BitDecoder": "entropy",
     "BitEncoder": "entropy",
     "Counts": "table",
     "StaticTable": "table",
+    "Statistics": "table",
+    "check_plausible": "tokens",
     "check_table": "tokens",
+    "check_tokens": "tokens",
+    "code_tokens": "contexts",
     "count_contexts": "table",
     "decode_tokens": "tokens",
     "encode_tokens": "tokens",
     "open_payload": "tokens",
     "pack_tokens": "bitpack",
     "seal_payload": "tokens",
+    "split_bits": "bitpack",
     "unpack_tokens": "bitpack",
 }
 
@@ -117,6 +131,7 @@ __all__ = [
     "Segment",
     "SegmentEntry",
     "StaticTable",
+    "Statistics",
     "StreamReader",
     "Totals",
     "TrailingData",
@@ -127,7 +142,10 @@ __all__ = [
     "UnsupportedVersion",
     "Writer",
     "WrongTable",
+    "check_plausible",
     "check_table",
+    "check_tokens",
+    "code_tokens",
     "count_contexts",
     "decode_tokens",
     "encode_tokens",
@@ -136,6 +154,7 @@ __all__ = [
     "read_header",
     "scan",
     "seal_payload",
+    "split_bits",
     "unpack_tokens",
 ]
 

@@ -23,7 +23,9 @@ from .header import CODER_RAW, CODER_TABLE, Header
 from .table import StaticTable, Statistics
 
 __all__ = [
+    "check_plausible",
     "check_table",
+    "check_tokens",
     "decode_tokens",
     "encode_tokens",
     "open_payload",
@@ -53,6 +55,22 @@ def open_payload(payload: bytes) -> tuple[int, bytes]:
     if len(payload) < 4:
         raise BadTokens("a token payload has no checksum; get another copy of the file")
     return struct.unpack_from("<I", payload)[0], payload[4:]
+
+
+def check_plausible(body: bytes, shape: tuple[int, int, int], token_bits: int) -> None:
+    """Refuse a grid that a range coder's bytes cannot hold, before memory is taken for it.
+
+    Raises:
+        CapExceeded: more tokens than a segment may have.  BadTokens: too few bytes.
+    """
+    if _count(shape) * token_bits > (len(body) + 8) * _BITS_PER_BYTE:
+        raise BadTokens("an entropy payload is too short; get another copy of the file")
+
+
+def check_tokens(tokens: Tokens, crc: int) -> None:
+    """Raise BadTokens where decoded tokens do not have the payload's CRC."""
+    if tokens_crc(tokens) != crc:
+        raise BadTokens("tokens do not match their checksum; get another copy of the file")
 
 
 def encode_tokens(
@@ -111,19 +129,14 @@ def decode_tokens(
         CapExceeded: more tokens than a segment may have.
         UnknownCoder: another coder.  WrongTable: no table, or one for other token bits.
     """
-    count = shape[0] * shape[1] * shape[2]
-    if count > MAX_SEGMENT_TOKENS:
-        raise CapExceeded(f"{count} tokens are above {MAX_SEGMENT_TOKENS}; get another copy")
     crc, body = open_payload(payload)
     if coder == CODER_RAW:
-        tokens = unpack_tokens(body, count, token_bits).reshape(shape)
+        tokens = unpack_tokens(body, _count(shape), token_bits).reshape(shape)
     else:
         statistics = Statistics(_need_table(coder, table, token_bits), qp)
-        if count * token_bits > (len(body) + 8) * _BITS_PER_BYTE:
-            raise BadTokens("an entropy payload is too short; get another copy of the file")
+        check_plausible(body, shape, token_bits)
         tokens = _pull_tokens(body, shape, token_bits, statistics)
-    if tokens_crc(tokens) != crc:
-        raise BadTokens("tokens do not match their checksum; get another copy of the file")
+    check_tokens(tokens, crc)
     return tokens
 
 
@@ -136,6 +149,13 @@ def check_table(header: Header, table: StaticTable | None) -> None:
     if header.coder == CODER_TABLE and (table is None or table.sha256 != header.prior_sha256):
         wanted = f"{header.prior!r} (SHA-256 {header.prior_sha256.hex()[:16]}...)"
         raise WrongTable(f"the file was made with table {wanted}; install the version that has it")
+
+
+def _count(shape: tuple[int, int, int]) -> int:
+    count = shape[0] * shape[1] * shape[2]
+    if count > MAX_SEGMENT_TOKENS:
+        raise CapExceeded(f"{count} tokens are above {MAX_SEGMENT_TOKENS}; get another copy")
+    return count
 
 
 def _pull_tokens(

@@ -15,8 +15,8 @@ from nvcodec.cli import options
 @click.option("--size", type=int, metavar="BYTES", help="Wished size of the whole file.")
 @click.option("--qp", type=int, metavar="N", help="Quality step: 0 best, 63 smallest.")
 @click.option("--model", default="s", show_default=True, help="Weights; see `nvcodec models`.")
-@click.option("--prior", type=click.Choice(["table", "none"]), default="table", show_default=True,
-              help="Entropy coder: static table, or 18 raw bits a token.")
+@click.option("--prior", type=click.Choice(["learned", "table", "none"]),
+              help="Entropy coder: learned prior (default), static table, or raw tokens.")
 @click.option("--keyint", type=int, default=97, show_default=True, metavar="N",
               help="Most frames in a segment; segments can be decoded alone.")
 @click.option("--no-audio", is_flag=True, help="Leave the audio out.")
@@ -26,9 +26,9 @@ from nvcodec.cli import options
 @options.force
 @options.talk
 def command(source: str, output: str | None, bpp: float | None, bitrate: float | None,
-            size: int | None, qp: int | None, model: str, prior: str, keyint: int, no_audio: bool,
-            verify: bool, start: float | None, duration: float | None, device: str, force: bool,
-            as_json: bool, quiet: bool, verbose: int) -> None:
+            size: int | None, qp: int | None, model: str, prior: str | None, keyint: int,
+            no_audio: bool, verify: bool, start: float | None, duration: float | None,
+            device: str, force: bool, as_json: bool, quiet: bool, verbose: int) -> None:
     """Encode a video or picture to a `.mvt` file.
 
     Without a wished rate the model's default quality is used.

@@ -27,8 +27,9 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.argument("data", nargs=-1, required=True, type=FOLDER)
 @click.option("-o", "--output", "out", required=True, type=click.Path(path_type=Path),
               help="Folder of the run: checkpoint, log, picture sheets.")
-@click.option("--stage", type=click.Choice(["tokenizer", "release"]), default="tokenizer",
-              show_default=True, help="Train, or turn the run's checkpoint into a release folder.")
+@click.option("--stage", type=click.Choice(["tokenizer", "prior", "release"]), default="tokenizer",
+              show_default=True,
+              help="The tokenizer; then the prior for its tokens; then a release folder.")
 @click.option("--model", default="s", show_default=True, help="Configuration to train.")
 @click.option("--recipe", type=click.Choice(["codec", "tune", "paper"]), default="codec",
               show_default=True, help="tune: go on from weights of codec (--init).")
@@ -49,9 +50,7 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--lpips-weights", type=FOLDER, help="Folder with the backbones' features.")
 @click.option("--save-minutes", type=float, default=5.0, show_default=True)
 @click.option("--eval-minutes", type=float, default=15.0, show_default=True)
-@click.option("--name", help="Release: its name; default: the model's.")
-@click.option("--clips", type=int, default=64, show_default=True,
-              help="Release: videos to fit the table on.")
+@click.option("--name", help="Prior, release: its name; default: the model's.")
 @click.option("--default-qp", type=click.IntRange(0, 63), default=32, show_default=True,
               help="Release: qp used when nothing is asked for.")
 @click.option("--card", type=FILE, help="Release: JSON object of facts for the index (data, ...).")
@@ -61,7 +60,7 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
             steps: int | None, batch: int, frames: tuple[int, ...], size: int, lr: float | None,
             seed: int, init: Path | None, freeze_encoder: bool, resume: bool, compiled: bool,
             cache: Path | None, lpips_weights: Path | None, save_minutes: float,
-            eval_minutes: float, name: str | None, clips: int, default_qp: int,
+            eval_minutes: float, name: str | None, default_qp: int,
             card: Path | None, device: str,
             as_json: bool, quiet: bool, verbose: int) -> None:
     """Train a tokenizer on folders of videos and pictures, or release a trained one.
@@ -74,10 +73,13 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         from nvcodec.codec.release import release
 
         facts = json.loads(card.read_text()) if card else None
-        with options.Bar(quiet) as bar:
-            index = release(out / "checkpoint.pt", out / "release", name or model, data,
-                            cache or out / "cache", clips, default_qp, facts, bar)
+        index = release(out / "checkpoint.pt", out / "release", name or model, data, default_qp,
+                        facts)
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
+        return
+    if stage == "prior":
+        _train_prior(data, out, name or model, cache, minutes, steps, lr, seed, device, as_json,
+                     quiet)
         return
     from nvcodec.codec.plain import plain_errors
     from nvcodec.errors import UsageError
@@ -95,3 +97,23 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         checkpoint = train(spec, resume, quiet)
     if as_json:
         options.print_json({"checkpoint": str(checkpoint)})
+
+
+def _train_prior(data: tuple[Path, ...], run: Path, name: str, cache: Path | None,
+                 minutes: float, steps: int | None, lr: float | None, seed: int, device: str,
+                 as_json: bool, quiet: bool) -> None:
+    from nvcodec.codec.plain import plain_errors
+    from nvcodec.codec.prior_stage import train_prior
+    from nvcodec.models.device import pick_device
+    from nvcodec.train.prior import PriorSpec
+
+    spec = PriorSpec(minutes=minutes, steps=steps, lr=lr or PriorSpec.lr, seed=seed)
+    with plain_errors("train"), options.Bar(quiet) as bar:
+        figures = train_prior(run, name, data, cache or run / "cache", spec, pick_device(device),
+                              bar)
+    if as_json:
+        options.print_json(figures)
+    else:
+        options.tell([f"bits per token of held-out clips: table {figures['table_bits']:.3f}, "
+                      f"prior {figures['prior_bits']:.3f} after {figures['steps']:.0f} steps"],
+                     quiet)

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec import mapping
+from nvcodec.codec.coders import coder_for
 from nvcodec.codec.encode import piece_frames
 from nvcodec.codec.events import DecodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import Behind
 from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
-from nvcodec.codec.tables import table_for
 from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
@@ -88,15 +88,14 @@ class SegmentDecoder:
         self.header = header
         self.release = registry.find_by_hash(header.model, header.model_sha256)
         mapping.check_matches(header, self.release)
-        self.table = table_for(header)
+        self.coder = coder_for(header)
         self.model: Tokenizer = registry.load(self.release, pick_device(device))
         self.step = piece_frames(header.width, header.height) // header.time_stride
 
     def tokens(self, segment: bitstream.Segment) -> NDArray[np.uint32]:
         """The segment's token grid [T', H', W']."""
         shape = self.header.token_shape(segment.frame_count)
-        return bitstream.decode_tokens(segment.payload, shape, self.header.coder, self.table,
-                                       segment.qp, self.header.token_bits)
+        return self.coder.decode(segment.payload, shape, segment.qp)
 
     def frames(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
         """The segment's frames in order; BadTokens before the first if its tokens are damaged."""

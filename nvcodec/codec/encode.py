@@ -19,10 +19,10 @@ import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
 from nvcodec.codec.audio import AudioCopier
+from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of
-from nvcodec.codec.tables import load_table
 from nvcodec.errors import InputError, OutputError, UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
@@ -33,7 +33,6 @@ from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
 
-CODERS = {"none": bitstream.CODER_RAW, "table": bitstream.CODER_TABLE}
 #: Raw frames kept for the rate search, in bytes.
 SAMPLE_BYTES = 256 << 20
 #: Container bytes beside the segments: header, index, end, and the tags of a usual file.
@@ -52,7 +51,8 @@ class EncodeOptions:
         bitrate: wished kbit/s of everything but audio.
         size: wished bytes of the whole file.
         keyint: most frames in a segment.
-        coder: "table" (static probabilities) or "none" (18 raw bits a token).
+        coder: "learned" (integer prior), "table" (static probabilities) or "none" (18 raw bits a
+            token); None takes the best that the release has.
         start, duration: part of the source to encode, in seconds.
         audio: copy the audio tracks.
         device: "auto", "cpu", "cuda", ...
@@ -66,7 +66,7 @@ class EncodeOptions:
     bitrate: float | None = None
     size: int | None = None
     keyint: int = 97
-    coder: str = "table"
+    coder: str | None = None
     start: float | None = None
     duration: float | None = None
     audio: bool = True
@@ -84,7 +84,7 @@ class EncodeOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} {value} is not a size", "give a number above 0")
-        if self.coder not in CODERS:
+        if self.coder is not None and self.coder not in CODERS:
             raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
@@ -114,9 +114,10 @@ class _Job:
         self.video = stack.enter_context(open_video(source, threads=2))
         self.info: VideoInfo = self.video.info
         self.release = registry.find(options.model)
-        self.table = load_table(self.release) if options.coder == "table" else None
+        self.coder_name = options.coder or default_coder(self.release)
+        self.coder = coder_of(self.release, self.coder_name)
         self.header = mapping.make_header(
-            self.info, self.release, CODERS[options.coder], options.keyint)
+            self.info, self.release, self.coder.coder, options.keyint)
         _check_room(self.header, options.keyint)
         self.model = registry.load(self.release, pick_device(options.device))
         self.step = piece_frames(self.info.width, self.info.height)
@@ -149,7 +150,7 @@ class _Job:
         bpp = 8 * (totals.file_bytes - totals.audio_bytes) / pixels
         return EncodeReport(
             source=self.source, target=self.target, model=self.release.id,
-            coder=self.options.coder, width=self.info.width, height=self.info.height,
+            coder=self.coder_name, width=self.info.width, height=self.info.height,
             frames=totals.frames, segments=totals.segments, file_bytes=totals.file_bytes,
             audio_bytes=totals.audio_bytes, bpp=bpp, qp=qps, seconds=seconds, wanted_bpp=wanted,
             verified=self.options.verify, warnings=self._warnings(wanted, bpp))
@@ -189,7 +190,7 @@ class _Job:
         tokens = segment.tokens()
         if self.options.verify:
             self.checks.append(zlib.crc32(tokens.tobytes()))
-        chunk, before = segment.pack(tokens, self.table), writer.bytes_written
+        chunk, before = segment.pack(tokens, self.coder), writer.bytes_written
         writer.write_segment(chunk)
         pixels = self.info.width * self.info.height * chunk.frame_count
         rate.add(8.0 * (writer.bytes_written - before), float(pixels))
@@ -202,10 +203,8 @@ class _Job:
         with bitstream.Reader(self.file.path) as reader:
             for i, chunk in enumerate(reader.iter_segments()):
                 self.listen(Progress(i, len(self.checks), None, "verify"))
-                tokens = bitstream.decode_tokens(
-                    chunk.payload, reader.header.token_shape(chunk.frame_count),
-                    reader.header.coder, self.table, chunk.qp,
-                    reader.header.token_bits)
+                shape = reader.header.token_shape(chunk.frame_count)
+                tokens = self.coder.decode(chunk.payload, shape, chunk.qp)
                 if zlib.crc32(np.ascontiguousarray(tokens).tobytes()) != self.checks[i]:
                     raise OutputError(f"{self.target}: segment {i} reads back differently",
                                       "the disk or memory of this machine is not to be trusted")
@@ -268,7 +267,7 @@ class _Job:
         segment = _Segment(self.model, qp, self.header)
         for piece in pieces(sample, len(sample), self.step):
             segment.add(piece, 0)
-        return segment.pack(segment.tokens(), self.table)
+        return segment.pack(segment.tokens(), self.coder)
 
     def _warnings(self, wanted: float | None, got: float) -> list[str]:
         if wanted is not None and not 0.9 < got / wanted < 1.1:
@@ -298,10 +297,9 @@ class _Segment:
         """uint32 [T', H', W'] of what was added."""
         return np.concatenate(self.parts)
 
-    def pack(self, tokens: Tokens, table: bitstream.StaticTable | None) -> bitstream.Segment:
+    def pack(self, tokens: Tokens, coder: TokenCoder) -> bitstream.Segment:
         """The finished chunk."""
-        payload = bitstream.encode_tokens(
-            tokens, self.header.coder, table, self.qp, self.header.token_bits)
+        payload = coder.encode(tokens, self.qp)
         return bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
 
 

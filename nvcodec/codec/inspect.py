@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import bitstream
+from nvcodec.codec.coders import coder_for
 from nvcodec.codec.events import Listener, Progress, ignore
 from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
-from nvcodec.codec.tables import table_for
 from nvcodec.errors import CorruptFileError
 from nvcodec.models import registry
 
@@ -61,19 +61,17 @@ def _audio(reader: bitstream.Reader) -> list[dict[str, Any]]:
 def verify(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
     """Check every CRC and entropy-decode every segment.
 
-    Returns totals; the tokens of segments are decoded where their table is at hand. Raises
+    Returns totals; tokens are decoded under the table or prior that the header names. Raises
     CorruptFileError at the first fault, naming its segment, and UnsupportedFileError.
     """
     with plain_errors(str(path)), bitstream.Reader(path) as reader:
-        table = table_for(reader.header)
+        coder = coder_for(reader.header)
         count = len(reader.segments)
         for i in range(count):
             try:
                 segment = reader.read_segment(i)
                 shape = reader.header.token_shape(segment.frame_count)
-                bitstream.decode_tokens(
-                    segment.payload, shape, reader.header.coder, table, segment.qp,
-                    reader.header.token_bits)
+                coder.decode(segment.payload, shape, segment.qp)
             except bitstream.CorruptError as error:
                 raise CorruptFileError(f"{path}: segment {i} of {count}: {error.message}",
                                        "other segments may be whole: decode --recover") from error

@@ -22,7 +22,8 @@ def make_header(info: VideoInfo, release: Release, coder: int, keyint: int) -> b
     """Stream parameters for a source. The colour tags are the ones its pixels were read by."""
     config = release.config
     rows, columns = config.latent_size(info.height, info.width)
-    table = coder == bitstream.CODER_TABLE
+    prior = {bitstream.CODER_TABLE: release.table_sha256,
+             bitstream.CODER_LEARNED: release.prior_sha256}.get(coder, "")
     fps, base = _bounded(info.fps), _bounded(info.time_base)
     aspect = _bounded(info.sample_aspect_ratio)
     return bitstream.Header(
@@ -31,8 +32,8 @@ def make_header(info: VideoInfo, release: Release, coder: int, keyint: int) -> b
         fps_num=fps.numerator, fps_den=fps.denominator,
         time_base_num=base.numerator, time_base_den=base.denominator,
         model=release.id, model_sha256=bytes.fromhex(release.sha256), coder=coder,
-        prior=release.id if table else "",
-        prior_sha256=bytes.fromhex(release.table_sha256) if table else bytes(32),
+        prior=release.id if prior else "",
+        prior_sha256=bytes.fromhex(prior) if prior else bytes(32),
         vfr=info.is_vfr, primaries=info.color.primaries, transfer=info.color.transfer,
         matrix=info.color.matrix, full_range=bool(info.color.full_range), rotation=info.rotation,
         sar_num=aspect.numerator, sar_den=aspect.denominator, source_bits=info.bit_depth,

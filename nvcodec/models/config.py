@@ -48,6 +48,8 @@ class ModelConfig:
     token_bits: int = 18
     #: Width of the qp embedding; 0 means the model has one rate only.
     qp_width: int = 0
+    #: Integer prior: channels of its first layer, of the others, and of its per-bit hidden state.
+    prior_widths: Triple = (64, 128, 64)
 
     def __post_init__(self) -> None:
         stages = len(self.strides) + 1
@@ -88,7 +90,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, qp_width=16,
+            time_down_side=1, qp_width=16, prior_widths=(16, 24, 16),
         ),
         ModelConfig(
             name="s",

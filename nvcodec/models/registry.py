@@ -39,6 +39,7 @@ class Release:
         config: sizes of the network.
         weights: safetensors file with its SHA-256 (hex).
         table: static probability table with its SHA-256 (hex), or None.
+        prior: integer prior with its SHA-256 (hex), or None.
         default_qp: quality step that looks good, used when none is asked for.
         provenance: data, steps, recipe and figures, as in the model card.
     """
@@ -49,6 +50,8 @@ class Release:
     sha256: str
     table: Path | None = None
     table_sha256: str = ""
+    prior: Path | None = None
+    prior_sha256: str = ""
     default_qp: int = 32
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -115,11 +118,13 @@ def read_index(folder: Path) -> Iterator[Release]:
     try:
         entries = json.loads(path.read_text())
         for name, entry in entries.items():
-            table = entry.get("table")
+            table, prior = entry.get("table"), entry.get("prior")
             yield Release(
                 id=name, config=CONFIGS[entry["config"]], weights=folder / entry["weights"],
                 sha256=entry["sha256"], table=folder / table if table else None,
                 table_sha256=entry.get("table_sha256", ""),
+                prior=folder / prior if prior else None,
+                prior_sha256=entry.get("prior_sha256", ""),
                 default_qp=int(entry.get("default_qp", 32)),
                 provenance=entry.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -24,8 +24,8 @@ def load_initial(objective: nn.Module, path: Path) -> None:
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
         saved = state["ema"]["shadow"]
-        rate = {k[5:]: v for k, v in state["objective"].items() if k.startswith("rate.")}
-        objective.rate.load_state_dict(rate)  # type: ignore[union-attr]
+        rate = {k[6:]: v for k, v in state["objective"].items() if k.startswith("prior.")}
+        objective.prior.load_state_dict(rate)  # type: ignore[union-attr]
     target = tokenizer.state_dict()
     if missing := sorted(set(target) ^ set(saved)):
         raise InputError(f"{path} is of another architecture: {missing[0]} differs",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.perceptual import load_lpips
+
+LN2 = 0.6931471805599453
 
 
 class Perceptual(nn.Module):
@@ -40,3 +43,17 @@ def temporal_l1(x: Tensor, y: Tensor) -> Tensor:
     if x.shape[1] == 1:
         return x.new_zeros(())
     return (x.diff(dim=1) - y.diff(dim=1)).abs().mean()
+
+
+def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Bits per token [B], twice: with gradient to the model only, and to the encoder only.
+
+    Splitting them keeps the context model learning at full speed while lambda is still zero.
+    """
+    ones = (q + 1) / 2
+    logits = logits.float()
+    model = F.softplus(logits) - ones.detach() * logits
+    fixed = logits.detach()
+    encoder = F.softplus(fixed) - ones * fixed
+    scale = 1.0 / LN2
+    return (model.sum(-1).mean((1, 2, 3)) * scale, encoder.sum(-1).mean((1, 2, 3)) * scale)

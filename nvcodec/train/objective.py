@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from nvcodec.models import lfq
 from nvcodec.models.config import ModelConfig
+from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
-from nvcodec.train.losses import Perceptual, pick_frames, temporal_l1
-from nvcodec.train.rate import RateModel, bit_costs
+from nvcodec.train.losses import Perceptual, bit_costs, pick_frames, temporal_l1
 from nvcodec.train.recipes import Recipe
 
 
@@ -32,7 +32,7 @@ class Objective(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.tokenizer = Tokenizer(config)
-        self.rate = RateModel(config.token_bits)
+        self.prior = Prior(config.token_bits, *config.prior_widths)
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
 
     def forward(self, batch: Batch, step: int, progress: float, critic: nn.Module | None,
@@ -65,7 +65,7 @@ class Objective(nn.Module):
                   progress: float) -> tuple[Tensor, Tensor]:
         """lambda(qp) * bits per pixel for the encoder, plain bits for the context model."""
         q = lfq.quantize(z)
-        for_model, for_encoder = bit_costs(self.rate(q, batch.qp), q)
+        for_model, for_encoder = bit_costs(self.prior(q, batch.qp), q)
         positions = z.shape[1] * z.shape[2] * z.shape[3]
         pixels = batch.pixels[0, ..., 0].numel()
         price = torch.tensor([self.recipe.price(float(v)) for v in batch.qp], device=z.device)

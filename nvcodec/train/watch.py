@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nvcodec.models import lfq
+from nvcodec.train.losses import bit_costs
 from nvcodec.train.objective import Objective
-from nvcodec.train.rate import bit_costs
 
 WATCHED_QP = (0, 24, 48)
 
@@ -47,7 +47,7 @@ def _measure(objective: Objective, clips: Tensor, qp: int) -> tuple[dict[str, fl
         y, z = objective.tokenizer(x, level)
         q = lfq.quantize(z)
         y = y.float().clamp(-1, 1)
-        bits = bit_costs(objective.rate(q, level), q)[0]
+        bits = bit_costs(objective.prior(q, level), q)[0]
         bpp = bits * z[0, ..., 0].numel() / x[0, ..., 0].numel()
         pair = [v.flatten(0, 1).permute(0, 3, 1, 2) for v in (x, y)]
         mse = (x - y).square().mean((1, 2, 3, 4)) / 4

@@ -1,0 +1,106 @@
+"""Token coders: raw bits, the static table, the learned prior. Loads torch for the last only."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bitstream
+from nvcodec.models import registry
+
+if TYPE_CHECKING:
+    from nvcodec.codec.learned import LearnedPrior
+
+#: What `--prior` may say.
+CODERS = {"none": bitstream.CODER_RAW, "table": bitstream.CODER_TABLE,
+          "learned": bitstream.CODER_LEARNED}
+Tokens = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class TokenCoder:
+    """Tokens <-> payloads for one coder of one release."""
+
+    coder: int
+    token_bits: int
+    table: bitstream.StaticTable | None = None
+    prior: LearnedPrior | None = None
+
+    def encode(self, tokens: Tokens, qp: int) -> bytes:
+        """Code one segment's tokens uint32 [T', H', W'] at the segment's qp 0..63."""
+        if self.prior is None:
+            return bitstream.encode_tokens(tokens, self.coder, self.table, qp, self.token_bits)
+        from nvcodec.codec.learned import encode_learned
+
+        return encode_learned(tokens, self.prior, qp)
+
+    def decode(self, payload: bytes, shape: tuple[int, int, int], qp: int) -> Tokens:
+        """Tokens uint32 [T', H', W'] = shape; bitstream.BadTokens where the payload is damaged."""
+        if self.prior is None:
+            return bitstream.decode_tokens(
+                payload, shape, self.coder, self.table, qp, self.token_bits)
+        from nvcodec.codec.learned import decode_learned
+
+        return decode_learned(payload, shape, self.prior, qp)
+
+
+def default_coder(release: registry.Release) -> str:
+    """The best of CODERS that the release has what it needs for."""
+    return "learned" if release.prior else "table" if release.table else "none"
+
+
+def coder_of(release: registry.Release, name: str) -> TokenCoder:
+    """The release's coder of this name; ModelError where it has none or its file is another."""
+    bits = release.config.token_bits
+    if name == "table":
+        return TokenCoder(CODERS[name], bits, table=_load_table(release))
+    if name == "learned":
+        return TokenCoder(CODERS[name], bits, prior=_load_prior(release))
+    return TokenCoder(CODERS[name], bits)
+
+
+def coder_for(header: bitstream.Header) -> TokenCoder:
+    """The coder a file was made with; ModelError naming what it wants where that is not here."""
+    if header.coder == bitstream.CODER_RAW:
+        return TokenCoder(header.coder, header.token_bits)
+    wanted = header.prior_sha256.hex()
+    name = bitstream.CODER_NAMES[header.coder]
+    for release in registry.releases():
+        if wanted == (release.table_sha256 if name == "table" else release.prior_sha256):
+            return coder_of(release, name)
+    raise registry.ModelError(
+        f"the file needs {name} prior {header.prior!r} with SHA-256 {wanted[:16]}..., which is not "
+        "here; install the nvcodec version that wrote it, or name its folder in NVCODEC_MODELS")
+
+
+def _load_table(release: registry.Release) -> bitstream.StaticTable:
+    if release.table is None:
+        raise registry.ModelError(f"model {release.id!r} has no table; use --prior none")
+    table = bitstream.StaticTable.load(release.table)
+    if table.sha256.hex() != release.table_sha256:
+        raise registry.ModelError(
+            f"{release.table} is damaged: its hash is not the index's; reinstall it")
+    return table
+
+
+def _load_prior(release: registry.Release) -> LearnedPrior:
+    if release.prior is None:
+        raise registry.ModelError(f"model {release.id!r} has no learned prior; use --prior table")
+    if hashlib.sha256(release.prior.read_bytes()).hexdigest() != release.prior_sha256:
+        raise registry.ModelError(
+            f"{release.prior} is damaged: its hash is not the index's; reinstall it")
+    import torch
+
+    from nvcodec.codec.learned import LearnedPrior
+    from nvcodec.models.prior_file import load_prior
+
+    # On the CPU whatever the device of the networks: its steps are many and small.
+    file = load_prior(release.prior, torch.device("cpu"))
+    table = _load_table(release)
+    if (file.network.bits, file.table_sha256) != (table.token_bits, table.sha256.hex()):
+        raise registry.ModelError(f"{release.prior} belongs to another table; reinstall it")
+    return LearnedPrior(file.network, table, file.p1.numpy().astype(np.int64), file.hints.numpy())

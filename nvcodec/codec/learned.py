@@ -1,0 +1,187 @@
+"""Coder 2: tokens under the integer prior, which refines the table coder's probabilities.
+
+Tokens are walked in the table coder's order. For every bit the table's probability, refined by
+what this segment showed so far, goes into the network as a hint; the network's logit is coded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import bitstream
+from nvcodec.models.prior import PASSES, Prior, TokenState
+from nvcodec.models.quant import LOGIT_BITS, LOGIT_LEVELS
+
+Number = TypeVar("Number", np.uint8, np.float32)
+Tokens: TypeAlias = NDArray[np.uint32]
+Bits: TypeAlias = NDArray[np.uint8]
+#: Where a bit is: number, and the slices (frame, rows, columns) of its pass.
+Place: TypeAlias = tuple[int, slice, slice]
+#: Called with the bit's number, its place and P(1) * 65536, int64 [K] in row order; returns the
+#: K bits.
+Choose: TypeAlias = Callable[[int, Place, NDArray[np.int64]], Bits]
+HALF = LOGIT_LEVELS // 2
+
+
+@dataclass(frozen=True)
+class LearnedPrior:
+    """A frozen network with the tables around it.
+
+    Attributes:
+        network: the integer prior.
+        table: static probabilities, where hints begin.
+        p1: int64 [1024], P(1) * 65536 of each logit level.
+        hints: int16 [4096], 64 times the logit of a table probability k / 65536, at k >> 4.
+    """
+
+    network: Prior
+    table: bitstream.StaticTable
+    p1: NDArray[np.int64]
+    hints: NDArray[np.int16]
+
+
+class _Walk:
+    """One segment on its way through the prior, as `bitstream.code_tokens` calls it."""
+
+    def __init__(self, prior: LearnedPrior, shape: tuple[int, int, int], qp: int,
+                 choose: Choose) -> None:
+        self.prior, self.choose = prior, choose
+        self.statistics = bitstream.Statistics(prior.table, qp)
+        network = prior.network
+        self.device = network.mix.weight.device
+        self.qp = torch.tensor([qp], device=self.device)
+        self.now = torch.zeros(1, *shape[1:], network.bits, device=self.device)
+        self.before, self.earlier = torch.zeros_like(self.now), torch.zeros_like(self.now)
+        self.frame = -1
+        self.hints = prior.hints.astype(np.float32) / 2**LOGIT_BITS
+
+    def __call__(self, bit: int, place: Place, contexts: NDArray[np.int64]) -> Bits:
+        """Code one bit of one pass."""
+        if bit == 0:
+            self._begin(place)
+        table_p1 = self.statistics.p1(bit, contexts)
+        hints = torch.from_numpy(self.hints[table_p1 >> 4]).to(self.device)
+        levels = self.state.logits(bit, hints).mul_(2.0**LOGIT_BITS).floor_()
+        levels = levels.clamp_(-HALF, HALF - 1).add_(HALF)
+        p1 = self.prior.p1[levels.cpu().numpy().astype(np.int64)]
+        bits = self.choose(bit, place, p1)
+        self.statistics.learn(bit, contexts, bits)
+        signs = torch.from_numpy(bits.astype(np.float32)).mul_(2).sub_(1).to(self.device)
+        self.state.learn(bit, signs)
+        self.target[..., bit] = signs.view(self.target.shape[:-1])
+        return bits
+
+    def _begin(self, place: Place) -> None:
+        """The first bit of a pass: what the network knows before it."""
+        frame, rows, columns = place
+        network = self.prior.network
+        if frame != self.frame:
+            if self.frame >= 0:
+                self.earlier, self.before = self.before, self.now
+                self.now = torch.zeros_like(self.now)
+            self.frame = frame
+            self.past = network.past(self.before, self.earlier, self.qp)
+        self.target = self.now[:, rows, columns]
+        number = PASSES.index((rows.start, columns.start))
+        self.state = TokenState(network, *network.pass_context(
+            number, self.past, self.now, self.qp))
+
+
+@torch.inference_mode()
+def walk(prior: LearnedPrior, shape: tuple[int, int, int], qp: int, choose: Choose) -> Tokens:
+    """Go through a token grid in coding order; returns the tokens that `choose`'s answers make."""
+    return bitstream.code_tokens(shape, prior.network.bits, _Walk(prior, shape, qp, choose))
+
+
+def encode_learned(tokens: Tokens, prior: LearnedPrior, qp: int) -> bytes:
+    """Code one segment's tokens uint32 [T', H', W'] at qp 0..63."""
+    planes = bitstream.split_bits(tokens, prior.network.bits)
+    encoder = bitstream.BitEncoder()
+
+    def push(bit: int, place: Place, p1: NDArray[np.int64]) -> Bits:
+        bits = _at(planes, bit, place)
+        encoder.push(bits, p1)
+        return bits
+
+    walk(prior, tokens.shape, qp, push)
+    return bitstream.seal_payload(tokens, encoder.finish())
+
+
+def decode_learned(payload: bytes, shape: tuple[int, int, int], prior: LearnedPrior,
+                   qp: int) -> Tokens:
+    """Decode one segment's tokens uint32 [T', H', W'] = shape.
+
+    Raises bitstream.BadTokens where the payload is damaged or was made under another prior.
+    """
+    crc, body = bitstream.open_payload(payload)
+    bitstream.check_plausible(body, shape, prior.network.bits)
+    decoder = bitstream.BitDecoder(body)
+
+    def pull(_bit: int, _place: Place, p1: NDArray[np.int64]) -> Bits:
+        return decoder.pull(p1)
+
+    tokens = walk(prior, shape, qp, pull)
+    decoder.finish()
+    bitstream.check_tokens(tokens, crc)
+    return tokens
+
+
+def choose_signs(z: NDArray[np.float32], prior: LearnedPrior, qp: int, strength: float,
+                 reach: float) -> tuple[Tokens, bytes]:
+    """Rate-distortion optimized quantization: where |z| is small, the cheaper sign.
+
+    A bit is 1 where z + strength * logit > 0: its two values differ by the logit in nats, so this
+    minimizes |z| lost plus strength times nats spent, one bit at a time in coding order. Values
+    with |z| >= reach keep their sign.
+
+    Args:
+        z: latent values [T', H', W', bits].
+        prior: the prior that codes the tokens.
+        qp: of the segment.
+        strength: |z| that a nat is worth.
+        reach: |z| from which on signs are kept.
+
+    Returns:
+        the chosen tokens uint32 [T', H', W'] and their payload.
+    """
+    planes = np.moveaxis(z, -1, 0)
+    encoder = bitstream.BitEncoder()
+
+    def pick(bit: int, place: Place, p1: NDArray[np.int64]) -> Bits:
+        values = _at(planes, bit, place)
+        logits = np.log(p1 / (65536 - p1)) * strength
+        bits: Bits = (values + np.where(np.abs(values) < reach, logits, 0) > 0).astype(np.uint8)
+        encoder.push(bits, p1)
+        return bits
+
+    tokens = walk(prior, (z.shape[0], z.shape[1], z.shape[2]), qp, pick)
+    return tokens, bitstream.seal_payload(tokens, encoder.finish())
+
+
+def _at(planes: NDArray[Number], bit: int, place: Place) -> NDArray[Number]:
+    """Values of planes [bits, T', H', W'] at one pass's positions, in row order."""
+    return np.ascontiguousarray(planes[bit][place]).reshape(-1)
+
+
+def table_hints(grid: Tokens, table: bitstream.StaticTable, hints: NDArray[np.int16],
+                qp: int) -> NDArray[np.int16]:
+    """The hints that coding a grid would see, in 1/64, [T', H', W', bits], to train with."""
+    planes = bitstream.split_bits(grid, table.token_bits)
+    statistics = bitstream.Statistics(table, qp)
+    out = np.zeros(planes.shape, np.int16)
+
+    def visit(bit: int, place: Place, contexts: NDArray[np.int64]) -> Bits:
+        bits = _at(planes, bit, place)
+        view = out[bit][place]
+        view[...] = hints[statistics.p1(bit, contexts) >> 4].reshape(view.shape)
+        statistics.learn(bit, contexts, bits)
+        return bits
+
+    bitstream.code_tokens(grid.shape, table.token_bits, visit)
+    return np.moveaxis(out, 0, -1)

@@ -1,0 +1,104 @@
+"""`nvcodec train --stage prior`: table and integer prior for a run's finished tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bitstream
+from nvcodec.codec.events import Listener, Progress, ignore
+from nvcodec.codec.learned import table_hints
+from nvcodec.errors import InputError, UsageError
+from nvcodec.models.config import CONFIGS
+from nvcodec.models.prior import Prior
+from nvcodec.models.prior_file import hint_table, prior_bytes
+from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.train.checkpoint import load_checkpoint, save_checkpoint
+from nvcodec.train.data import ClipPool, Frames
+from nvcodec.train.grids import Grid, cached_grids
+from nvcodec.train.prior import Example, PriorSpec, PriorTrainer, bits_per_token
+
+#: What the stage leaves in the run's folder: the table, the prior, and its float weights.
+TABLE, PRIOR, WEIGHTS = "prior.table", "prior.safetensors", "prior.pt"
+
+
+def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: PriorSpec,
+                device: torch.device, listen: Listener = ignore) -> dict[str, float]:
+    """Fit the table `name`, train the prior on its hints, write both to the run's folder.
+
+    Float weights that the folder holds already are where the prior starts, else those it learned
+    beside the tokenizer. Returns bits per token of held-out clips under the table and the prior.
+    """
+    checkpoint = run / "checkpoint.pt"
+    if not checkpoint.exists():
+        raise InputError(f"{run}: no checkpoint to train a prior for", "train the tokenizer first")
+    state = load_checkpoint(checkpoint)
+    model = release_tokenizer(state).to(device)
+    pool = ClipPool(data, cache, int(state["spec"].get("seed", 0)))
+    grids = _grids(run / "grids.npz", model, pool.videos, listen)
+    table = fit_table(name, grids, model.config.token_bits)
+    examples = _examples(grids, table, listen)
+    held = _examples(_grids(run / "held.npz", model, pool.held, listen), table, ignore)
+    prior = _start(state, run / WEIGHTS)
+    trainer = PriorTrainer(prior, examples, spec, device)
+    trainer.train(run / "prior.jsonl", lambda done: listen(Progress(int(100 * done), 100, None,
+                                                                    "prior %")))
+    save_checkpoint(run / WEIGHTS, prior.state_dict())
+    try:
+        (run / PRIOR).write_bytes(prior_bytes(prior, table.sha256.hex()))
+    except ValueError as error:
+        raise UsageError(f"{run}: {error}", "train with a lower --lr") from error
+    table.save(run / TABLE)
+    return {"table_bits": table_bits(held, table), "prior_bits": bits_per_token(prior, held),
+            "steps": float(trainer.step)}
+
+
+def release_tokenizer(state: Mapping[str, Any]) -> Tokenizer:
+    """The averaged weights of a training checkpoint, through the 16 bits of a release."""
+    model = Tokenizer(CONFIGS[state["spec"]["model"]])
+    model.load_state_dict({k: v.half().float() for k, v in state["ema"]["shadow"].items()})
+    return model.eval().requires_grad_(False)
+
+
+def fit_table(name: str, grids: Sequence[Grid], token_bits: int) -> bitstream.StaticTable:
+    """Static probabilities per bit and context from token grids."""
+    if not grids:
+        raise InputError("no training video to fit the table on", "name a folder with videos")
+    counts = bitstream.Counts(token_bits)
+    for grid in grids:
+        bitstream.count_contexts(grid.tokens, grid.qp, counts)
+    return bitstream.StaticTable.from_counts(name, counts)
+
+
+def table_bits(examples: Sequence[Example], table: bitstream.StaticTable) -> float:
+    """Bits per token of the table coder."""
+    size = sum(len(bitstream.encode_tokens(e.tokens, bitstream.CODER_TABLE, table, e.qp,
+                                           table.token_bits)) for e in examples)
+    return 8 * size / max(1, sum(e.tokens.size for e in examples))
+
+
+def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], listen: Listener) -> list[Grid]:
+    return cached_grids(path, model, clips,
+                        tell=lambda i, n: listen(Progress(i, n, None, "encode clips")))
+
+
+def _examples(grids: Sequence[Grid], table: bitstream.StaticTable,
+              listen: Listener) -> list[Example]:
+    hints, out = hint_table().numpy(), []
+    for i, g in enumerate(grids):
+        out.append(Example(g.tokens, g.qp, table_hints(g.tokens, table, hints, g.qp)))
+        listen(Progress(i + 1, len(grids), None, "hints"))
+    return out
+
+
+def _start(state: Mapping[str, Any], weights: Path) -> Prior:
+    config = CONFIGS[state["spec"]["model"]]
+    prior = Prior(config.token_bits, *config.prior_widths)
+    if weights.exists():
+        prior.load_state_dict(load_checkpoint(weights))
+    elif saved := {k[6:]: v for k, v in state["objective"].items() if k.startswith("prior.")}:
+        prior.load_state_dict(saved)
+    return prior

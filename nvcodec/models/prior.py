@@ -1,0 +1,194 @@
+"""The integer prior: probabilities of token bits that are the same on every machine.
+
+A small network with int8 weights and uint8 activations (Balle et al. 2019, "Integer networks for
+data compression with latent-variable models"). It runs in float32, on numbers that are all whole
+multiples of a power of two and whose accumulators stay below 2**24 such units, so that every sum
+is exact in any order, on any device and with any number of threads. `Prior.check` proves that
+bound from the weights.
+
+The probability of a bit depends on the two latent frames before, on the tokens of this frame that
+earlier passes brought (four passes over a 2x2 pattern), on the token's own earlier bits and on qp.
+Signs are -1 and 1, and 0 where nothing is known.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nvcodec.models.quant import (
+    ACTIVATION_BITS,
+    LOGITS,
+    SIGNS,
+    QuantLinear,
+    requantize,
+    to_levels,
+)
+
+#: Positions (row % 2, column % 2) of the four passes over a latent frame.
+PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
+REACH = 2
+
+
+def known_taps(number: int) -> tuple[tuple[int, int], ...]:
+    """Steps (down, right) within 5x5 from a position of a pass to those of earlier passes."""
+    row, column = PASSES[number]
+    reach = range(-REACH, REACH + 1)
+    return tuple((y, x) for y in reach for x in reach
+                 if ((row + y) % 2, (column + x) % 2) in PASSES[:number])
+
+
+class Prior(nn.Module):
+    """Logits of token bits, in training (through the rounding) and in coding (exact).
+
+    Args:
+        bits: bits of a token.
+        narrow: channels of the first layer over the past.
+        width: channels of the others.
+        units: hidden units that a token's own bits update one by one (as in NADE, Uria 2016).
+    """
+
+    def __init__(self, bits: int = 18, narrow: int = 64, width: int = 128,
+                 units: int = 64) -> None:
+        super().__init__()
+        self.bits, self.narrow, self.width, self.units = bits, narrow, width, units
+        self.past_in = QuantLinear(9 * (2 * bits + 2), narrow, kind=SIGNS, qp=True)
+        self.past_out = QuantLinear(9 * narrow, width, qp=True)
+        self.near = nn.ModuleList(
+            QuantLinear(bits * len(known_taps(n)), width, kind=SIGNS) for n in range(1, 4))
+        self.here = nn.ModuleList(QuantLinear(width, width, qp=True) for _ in PASSES)
+        self.mix = QuantLinear(width, width)
+        self.start = QuantLinear(width, units)
+        self.direct = QuantLinear(width, bits, shift=7, qp=True)
+        self.own = QuantLinear(bits, units, kind=SIGNS, shift=6)
+        self.hint = QuantLinear(bits, units, kind=LOGITS, shift=6)
+        self.out = QuantLinear(units, bits, shift=7)
+        with torch.no_grad():  # begin near even odds
+            self.direct.weight.mul_(0.1)
+            self.out.weight.mul_(0.1)
+            self.hint.weight.mul_(0.1)
+
+    def forward(self, q: Tensor, qp: Tensor, hints: Tensor | None = None) -> Tensor:
+        """Signs [B, T, H, W, bits], qp [B] -> logits of p(bit = 1), the same shape, for training.
+
+        Every bit is predicted from what a decoder would have; no gradient goes to the contexts.
+        `hints`, of the same shape, are the table's logits on the logit grid; zero where left out.
+        """
+        b, t, h, w, _ = q.shape
+        q = q.detach()
+        shifted = F.pad(q, (0, 0, 0, 0, 0, 0, 2, 0))
+        rows = qp.repeat_interleave(t)
+        now = q.flatten(0, 1)
+        past = self.past(shifted[:, 1:-1].flatten(0, 1), shifted[:, :-2].flatten(0, 1), rows)
+        out = q.new_zeros(b * t, h, w, self.bits)
+        for number, (row, column) in enumerate(PASSES):
+            target = now[:, row::2, column::2]
+            if target.numel():
+                start, direct = self.pass_context(number, past, now, rows)
+                hint = torch.zeros_like(target) if hints is None else (
+                    hints.flatten(0, 1)[:, row::2, column::2])
+                logits = self._teach(start, direct, target.flatten(0, 2), hint.flatten(0, 2))
+                out[:, row::2, column::2] = logits.view(target.shape)
+        return out.unflatten(0, (b, t))
+
+    def past(self, before: Tensor, earlier: Tensor, qp: Tensor) -> Tensor:
+        """The two frames before, [N, H, W, bits] each, zero where there is none -> features.
+
+        Returns [N, H, W, width] on the activation grid.
+        """
+        there = [v[..., :1].abs() for v in (before, earlier)]
+        x = torch.cat((before, earlier, *there), dim=-1)
+        x = requantize(self.past_in(_neighbours(x), qp))
+        return requantize(self.past_out(_neighbours(x), qp))
+
+    def pass_context(self, number: int, past: Tensor, now: Tensor,
+                     qp: Tensor) -> tuple[Tensor, Tensor]:
+        """What a pass knows before its first bit, for the K positions of all N frames together.
+
+        Args:
+            number: the pass, 0..3.
+            past: features [N, H, W, width] from `past`.
+            now: signs [N, H, W, bits]; those of later passes are not looked at.
+            qp: [N].
+
+        Returns:
+            hidden units [K, units] and direct logits [K, bits].
+        """
+        row, column = PASSES[number]
+        here = past[:, row::2, column::2]
+        h = self.here[number](here, qp)
+        if number:
+            h = h + self.near[number - 1](_taps(now, number), None)
+        h = requantize(self.mix(requantize(h).flatten(0, 2), None))
+        qp = qp.repeat_interleave(here.shape[1] * here.shape[2])
+        return self.start(h, None), self.direct(h, qp)
+
+    def _teach(self, start: Tensor, direct: Tensor, signs: Tensor, hints: Tensor) -> Tensor:
+        """Logits [K, bits] of all bits at once, where the bits are known."""
+        # Bit i sees the weights of the bits before it: row i of a stack of masked matrices.
+        before = torch.ones(self.bits, self.bits, device=signs.device).tril(-1)
+        own = before[:, :, None] * self.own.quantized().mT
+        start = (start + self.own.offset()).expand(self.bits, -1, -1)
+        hidden = torch.baddbmm(start, signs.expand(self.bits, -1, -1), own)
+        hidden = torch.addcmul(hidden, hints.mT[:, :, None], self.hint.quantized().mT[:, None])
+        logits = torch.bmm(requantize(hidden), self.out.quantized()[:, :, None])[..., 0].mT
+        return to_levels(hints + direct + logits + self.out.offset())
+
+    # -- proof -----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise ValueError, naming the layer, where an accumulator could reach 2**24 units."""
+        self.past_in.check("past_in", ())
+        self.past_out.check("past_out", ())
+        for number, here in enumerate(self.here):
+            near = self.near[number - 1:number] if number else ()
+            here.check(f"here.{number}", tuple(near))  # type: ignore[operator]
+        self.mix.check("mix", ())
+        self.start.check("start", (self.own, self.hint))
+        self.direct.check("direct", ())
+        self.out.check("out", (self.direct,))  # and a hint, of at most 2**15 units
+
+
+class TokenState:
+    """The hidden units of K tokens while their bits come in one by one.
+
+    Args:
+        prior: a frozen prior.
+        start, direct: what `Prior.pass_context` returned.
+    """
+
+    def __init__(self, prior: Prior, start: Tensor, direct: Tensor) -> None:
+        scale = 2**ACTIVATION_BITS
+        self.hidden = (start + prior.own.offset()).mul_(scale)
+        self.direct = direct + prior.out.offset()
+        self.own = prior.own.quantized().mT.mul(scale).contiguous()
+        self.hint = prior.hint.quantized().mT.mul(scale).contiguous()
+        self.out = prior.out.quantized().div(scale).contiguous()
+        self.scratch = torch.empty_like(self.hidden)
+
+    def logits(self, bit: int, hints: Tensor) -> Tensor:
+        """Logits [K] of one bit before rounding; hints [K] are the table's, on the logit grid."""
+        torch.addr(self.hidden, hints, self.hint[bit], out=self.scratch)
+        self.scratch.floor_().clamp_(0, 255)
+        return torch.addmv(self.direct[:, bit] + hints, self.scratch, self.out[bit])
+
+    def learn(self, bit: int, signs: Tensor) -> None:
+        """Take the bit's signs [K] in {-1, 1}."""
+        self.hidden.addr_(signs, self.own[bit])
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """[N, H, W, C] -> the 3x3 neighbourhood of every position, [N, H, W, 9C], zeros outside."""
+    h, w = x.shape[1:3]
+    x = F.pad(x, (0, 0, 1, 1, 1, 1))
+    return torch.cat([x[:, i:i + h, j:j + w] for i in range(3) for j in range(3)], dim=-1)
+
+
+def _taps(now: Tensor, number: int) -> Tensor:
+    """Signs [N, H, W, bits] -> known neighbours of a pass's positions [N, h, w, taps * bits]."""
+    h, w = now.shape[1:3]
+    row, column = PASSES[number]
+    x = F.pad(now, (0, 0, REACH, REACH, REACH, REACH))
+    return torch.cat([x[:, REACH + row + y:REACH + h + y:2, REACH + column + x_:REACH + w + x_:2]
+                      for y, x_ in known_taps(number)], dim=-1)

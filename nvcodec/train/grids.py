@@ -1,0 +1,79 @@
+"""Token grids of training clips under given weights: what the prior and the table learn from."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nvcodec.models.tokenizer import EncoderStream, Tokenizer
+from nvcodec.train.data import Frames
+
+#: Frames that go through the encoder at once, after the first.
+STEP = 8
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Tokens uint32 [T', H', W'] of one clip at one qp."""
+
+    tokens: NDArray[np.uint32]
+    qp: int
+
+
+def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frames: int = 33,
+                 seed: int = 0, tell: Tell = lambda *_: None) -> list[Grid]:
+    """Each clip (uint8 [T, H, W, 3], its first `frames`) at `each` qp, spread evenly over 0..63.
+
+    The first qp of clip i is a fixed permutation's, so that few clips cover all qp.
+    """
+    out = []
+    for i, clip in enumerate(clips):
+        first = (37 * (i + seed) + 5) % 64
+        for k in range(each):
+            qp = (first + k * 64 // each) % 64
+            out.append(Grid(tokens_of(model, clip[:frames], qp), qp))
+        tell(i + 1, len(clips))
+    return out
+
+
+def tokens_of(model: Tokenizer, clip: Frames, qp: int) -> NDArray[np.uint32]:
+    """Tokens uint32 [T', H', W'] of uint8 frames [T, H, W, 3], cut to whole latent frames."""
+    stream, stride = EncoderStream(model, qp), model.config.time_stride
+    usable = len(clip) - (len(clip) - 1) % stride
+    edges = sorted({0, *range(1, usable, STEP), usable})
+    parts = [stream.push(torch.from_numpy(np.array(clip[a:b])))
+             for a, b in itertools.pairwise(edges)]
+    return torch.cat(parts).numpy().astype(np.uint32)
+
+
+def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: int = 1,
+                 tell: Tell = lambda *_: None) -> list[Grid]:
+    """`encode_grids`, kept in the .npz file `path` for as long as the weights stay the same."""
+    key = np.frombuffer(_fingerprint(model) + bytes([each]) + len(clips).to_bytes(4, "little"),
+                        np.uint8)
+    if path.exists():
+        with np.load(path) as saved:
+            if np.array_equal(saved["key"], key):
+                count = len(saved["qp"])
+                return [Grid(saved[f"g{i}"], int(saved["qp"][i])) for i in range(count)]
+    grids = encode_grids(model, clips, each, tell=tell)
+    arrays: dict[str, NDArray[Any]] = {f"g{i}": g.tokens for i, g in enumerate(grids)}
+    arrays |= {"key": key, "qp": np.array([g.qp for g in grids])}
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+    return grids
+
+
+def _fingerprint(model: Tokenizer) -> bytes:
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return digest.digest()
