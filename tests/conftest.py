@@ -29,20 +29,24 @@ def bunny(bikes: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
-    """A release folder with the `tiny` model, random weights and a table fitted to their tokens."""
+    """A release folder with the `tiny` model: random weights, a table and a prior for them."""
     import torch
 
+    from nvcodec.codec.prior_stage import train_prior
     from nvcodec.codec.release import release
     from nvcodec.models.config import CONFIGS
     from nvcodec.models.tokenizer import Tokenizer
+    from nvcodec.train.prior import PriorSpec
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny")
     weights = Tokenizer(CONFIGS["tiny"]).state_dict()
     torch.save({"spec": {"model": "tiny"}, "step": 0, "seconds": 0.0,
-                "ema": {"steps": 0, "shadow": weights}}, folder / "checkpoint.pt")
-    release(folder / "checkpoint.pt", folder / "release", "tiny", [_data(folder, carphone)],
-            folder / "cache", clips=1)
+                "objective": {}, "ema": {"steps": 0, "shadow": weights}}, folder / "checkpoint.pt")
+    data = [_data(folder, carphone)]
+    train_prior(folder, "tiny", data, folder / "cache", PriorSpec(steps=10),
+                torch.device("cpu"))
+    release(folder / "checkpoint.pt", folder / "release", "tiny", data)
     return folder / "release"
 
 

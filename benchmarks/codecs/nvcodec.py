@@ -69,7 +69,8 @@ class Nvcodec(Codec):
             problem, _, remedy = str(error).partition("; ")
             raise UsageError(problem, f"{remedy}, or set NVCODEC_MODELS") from error
         return (f"nvcodec {nvcodec.__version__} code {code_hash()} "
-                f"model {self.model} weights {release.sha256[:16]}")
+                f"model {self.model} weights {release.sha256[:16]} "
+                f"prior {release.prior_sha256[:16] or 'none'}")
 
     def encode_argv(self, master: Path, stream: Path, point: int) -> list[str]:
         """One encode with a fixed qp."""

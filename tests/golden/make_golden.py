@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bitstream import (
+    CODER_LEARNED,
     CODER_RAW,
     CODER_TABLE,
     AudioPackets,
@@ -29,6 +33,9 @@ from bitstream import (
     encode_tokens,
 )
 from bitstream.contexts import CONTEXTS, QP_BUCKETS
+
+if TYPE_CHECKING:
+    from nvcodec.codec.coders import TokenCoder
 
 HERE = Path(__file__).parent
 
@@ -57,9 +64,58 @@ def trained_table() -> StaticTable:
     return StaticTable.from_counts("golden8", counts)
 
 
+def small_prior(table: StaticTable) -> bytes:
+    """A prior file of 8 bits whose weights follow a formula."""
+    import torch
+
+    from nvcodec.models.prior import Prior
+    from nvcodec.models.prior_file import prior_bytes
+    from nvcodec.models.quant import QuantLinear
+
+    prior = Prior(8, 8, 12, 8)
+    for number, layer in enumerate(m for m in prior.modules() if isinstance(m, QuantLinear)):
+        old = layer.integers()
+        weight, bias = (np.arange(v.numel(), dtype=np.int64) for v in old.values())
+        weight = (weight * 40503 + number * 977) % 65521 % 61 - 30
+        bias = (bias * 30011 + number * 13) % 65521 % 2001 - 1000
+        layer.load_integers(
+            torch.from_numpy(weight.astype(np.int8)).view(old["weight"].shape),
+            torch.from_numpy(bias.astype(np.int32)).view(old["bias"].shape))
+    return prior_bytes(prior, table.sha256.hex())
+
+
+def learned_coder() -> TokenCoder:
+    """Coder 2 on this folder's prior."""
+    import torch
+
+    from nvcodec.codec.coders import TokenCoder
+    from nvcodec.codec.learned import LearnedPrior
+    from nvcodec.models.prior_file import load_prior
+
+    file = load_prior(HERE / "v1_learned8.prior.safetensors", torch.device("cpu"))
+    table = StaticTable.load(HERE / "v1_table8.table")
+    prior = LearnedPrior(file.network, table, file.p1.numpy().astype(np.int64), file.hints.numpy())
+    return TokenCoder(CODER_LEARNED, 8, prior=prior)
+
+
+def learned_stream() -> tuple[bytes, str]:
+    """A stream of coder 2 and the SHA-256 of its tokens."""
+    coder = learned_coder()
+    sha256 = hashlib.sha256((HERE / "v1_learned8.prior.safetensors").read_bytes()).digest()
+    named = {"prior": "golden8", "prior_sha256": sha256}
+    return write_stream(CODER_LEARNED, 8, named, coder.encode)
+
+
 def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, str]:
-    """Bytes of a stream of four segments, and the SHA-256 of its tokens."""
+    """A stream of coder 0 or 1 and the SHA-256 of its tokens."""
     named = {} if table is None else {"prior": table.id, "prior_sha256": table.sha256}
+    return write_stream(coder, bits, named,
+                        lambda tokens, qp: encode_tokens(tokens, coder, table, qp, bits))
+
+
+def write_stream(coder: int, bits: int, named: dict[str, Any],
+                 code: Callable[[np.ndarray, int], bytes]) -> tuple[bytes, str]:
+    """Bytes of a stream of four segments, and the SHA-256 of its tokens."""
     header = Header(
         width=150,
         height=84,
@@ -89,7 +145,7 @@ def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes
             digest.update(tokens.astype("<u4").tobytes())
             times = tuple(pts + 1001 * k + (k % 3 if number == 2 else 0) for k in range(count))
             pts = times[-1] + 1001
-            payload = encode_tokens(tokens, coder, table, 21 * number, bits)
+            payload = code(tokens, 21 * number)
             writer.write_segment(Segment(times, payload, 21 * number, 1001))
             packet = Packet(bytes([number] * 40), 1024 * number, None, 1024)
             writer.write_audio(AudioPackets(0, (packet,)))
@@ -103,13 +159,18 @@ def main() -> None:
     trained = HERE / "v1_table8.table"
     if not trained.exists():
         trained_table().save(trained)
-    for name, coder, bits, table in (
-        ("v1_raw.mvt", CODER_RAW, 18, None),
-        ("v1_table8.mvt", CODER_TABLE, 8, StaticTable.load(trained)),
-        ("v1_table18.mvt", CODER_TABLE, 18, formula_table()),
-    ):
+    prior = HERE / "v1_learned8.prior.safetensors"
+    if not prior.exists():
+        prior.write_bytes(small_prior(StaticTable.load(trained)))
+    streams = {
+        "v1_raw.mvt": partial(make_stream, CODER_RAW, 18, None),
+        "v1_table8.mvt": partial(make_stream, CODER_TABLE, 8, StaticTable.load(trained)),
+        "v1_table18.mvt": partial(make_stream, CODER_TABLE, 18, formula_table()),
+        "v1_learned8.mvt": learned_stream,
+    }
+    for name, make in streams.items():
         if not (HERE / name).exists():
-            data, tokens = make_stream(coder, bits, table)
+            data, tokens = make()
             (HERE / name).write_bytes(data)
             known[name] = {"file_sha256": hashlib.sha256(data).hexdigest(), "tokens_sha256": tokens}
     listing.write_text(json.dumps(known, indent=2) + "\n")

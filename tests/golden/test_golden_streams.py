@@ -5,9 +5,17 @@ import json
 from pathlib import Path
 
 import pytest
-from make_golden import HERE, formula_table
+from make_golden import HERE, formula_table, learned_coder
 
-from bitstream import Reader, Segment, StaticTable, StreamReader, check_table, decode_tokens
+from bitstream import (
+    CODER_LEARNED,
+    Reader,
+    Segment,
+    StaticTable,
+    StreamReader,
+    check_table,
+    decode_tokens,
+)
 
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
@@ -18,15 +26,19 @@ def table_of(header):
     return formula_table() if header.prior else None
 
 
-def digest_of(header, segments):
-    digest = hashlib.sha256()
+def decoder_of(header):
+    if header.coder == CODER_LEARNED:
+        return learned_coder().decode
     table = table_of(header)
     check_table(header, table)
+    return lambda payload, shape, qp: decode_tokens(
+        payload, shape, header.coder, table, qp, header.token_bits)
+
+
+def digest_of(header, segments):
+    digest, decode = hashlib.sha256(), decoder_of(header)
     for segment in segments:
-        shape = header.token_shape(segment.frame_count)
-        tokens = decode_tokens(
-            segment.payload, shape, header.coder, table, segment.qp, header.token_bits
-        )
+        tokens = decode(segment.payload, header.token_shape(segment.frame_count), segment.qp)
         digest.update(tokens.astype("<u4").tobytes())
     return digest.hexdigest()
 

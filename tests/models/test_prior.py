@@ -1,0 +1,168 @@
+"""The integer prior: exact in any order, causal, bounded, and refused where it could be inexact."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nvcodec.models.prior import PASSES, Prior, TokenState, known_taps
+from nvcodec.models.prior_file import (
+    hint_table,
+    load_prior,
+    prior_bytes,
+    probability_table,
+)
+from nvcodec.models.quant import EXACT, LOGIT_LEVELS, QuantLinear, to_levels
+from nvcodec.models.registry import ModelError
+
+BITS = 8
+
+
+def small_prior(seed: int = 0) -> Prior:
+    """Random weights, none of them near zero only."""
+    torch.manual_seed(seed)
+    prior = Prior(BITS, 12, 20, 16)
+    with torch.no_grad():
+        for p in prior.parameters():
+            p.add_(torch.randn_like(p) * 0.2)
+    return prior
+
+
+def frozen(prior: Prior, folder: Path) -> Prior:
+    path = folder / "p.safetensors"
+    path.write_bytes(prior_bytes(prior, "0" * 64))
+    return load_prior(path, torch.device("cpu")).network
+
+
+def signs(shape: tuple[int, ...], seed: int = 1) -> torch.Tensor:
+    return torch.randn(*shape, BITS, generator=torch.Generator().manual_seed(seed)).sign()
+
+
+def hints(shape: tuple[int, ...], seed: int = 2) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(-512, 513, (*shape, BITS), generator=draw) / 64
+
+
+def test_stored_integers_compute_what_training_computed(tmp_path: Path) -> None:
+    prior = small_prior()
+    exact = frozen(prior, tmp_path)
+    q, qp, h = signs((2, 3, 5, 6)), torch.tensor([3, 60]), hints((2, 3, 5, 6))
+    with torch.no_grad():
+        assert torch.equal(prior(q, qp, h), exact(q, qp, h))
+
+
+def test_bit_by_bit_equals_all_at_once(tmp_path: Path) -> None:
+    exact = frozen(small_prior(), tmp_path)
+    q, qp, h = signs((1, 1, 4, 4)), torch.tensor([17]), hints((1, 1, 4, 4))
+    whole = exact(q, qp, h)[0]
+    nothing = torch.zeros_like(q[0])
+    past = exact.past(nothing, nothing, qp)
+    for number, (row, column) in enumerate(PASSES):
+        state = TokenState(exact, *exact.pass_context(number, past, q[0], qp))
+        for bit in range(BITS):
+            got = to_levels(state.logits(bit, h[0, :, row::2, column::2, bit].reshape(-1)))
+            assert torch.equal(got, whole[:, row::2, column::2, bit].reshape(-1))
+            state.learn(bit, q[0, :, row::2, column::2, bit].reshape(-1))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_order_of_sums_changes_nothing(seed: int) -> None:
+    """Every matrix product of the network, summed in another order and in two parts."""
+    prior = small_prior(seed % 7)
+    for layer in prior.modules():
+        if isinstance(layer, QuantLinear):
+            layer.load_integers(*layer.integers().values())
+    q, qp, h = signs((1, 2, 4, 6), seed), torch.tensor([seed % 64]), hints((1, 2, 4, 6), seed)
+    draw = torch.Generator().manual_seed(seed)
+
+    def parts(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        order = torch.randperm(n, generator=draw)
+        return order[:n // 3], order[n // 3:]
+
+    def shuffled_linear(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        a, b = parts(w.shape[1])
+        return x[..., b] @ w[:, b].T + x[..., a] @ w[:, a].T
+
+    def shuffled_bmm(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        a, b = parts(w.shape[1])
+        return real_bmm(x[..., b], w[:, b]) + real_bmm(x[..., a], w[:, a])
+
+    def shuffled_baddbmm(c: torch.Tensor, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return shuffled_bmm(x, w) + c
+
+    real_bmm = torch.bmm
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        expected = prior(q, qp, h)
+        patch.setattr(F, "linear", shuffled_linear)
+        patch.setattr(torch, "bmm", shuffled_bmm)
+        patch.setattr(torch, "baddbmm", shuffled_baddbmm)
+        assert torch.equal(prior(q, qp, h), expected)
+
+
+def test_no_bit_sees_a_later_one(tmp_path: Path) -> None:
+    """Change one bit of one token: only bits that are coded after it may notice."""
+    exact = frozen(small_prior(), tmp_path)
+    shape = (1, 3, 6, 6)
+    q, qp = signs(shape), torch.tensor([30])
+    order = torch.zeros(3, 6, 6, BITS)
+    for number, (row, column) in enumerate(PASSES):
+        for bit in range(BITS):
+            order[:, row::2, column::2, bit] = number * BITS + bit
+    order += (torch.arange(3) * 100)[:, None, None, None]
+    base = exact(q, qp)
+    for place in ((0, 2, 3, 0), (1, 3, 3, 4), (1, 1, 2, 7), (2, 0, 0, 2)):
+        changed = q.clone()
+        changed[(0, *place)] *= -1
+        moved = (exact(changed, qp) != base)[0]
+        assert moved.any() or place[0] == 2
+        assert not moved[order <= order[place]].any()
+
+
+def test_taps_of_a_pass_lie_in_earlier_ones() -> None:
+    assert [len(known_taps(n)) for n in range(4)] == [0, 4, 12, 16]
+
+
+@pytest.mark.parametrize("name", ["past_in", "past_out", "here.2", "mix", "start", "out"])
+def test_a_layer_that_could_overflow_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    prior = small_prior()
+    with torch.no_grad():
+        layer = prior.get_submodule(name)
+        layer.bias.fill_(EXACT / layer.grid)
+    with pytest.raises(ValueError, match=re.escape(name)):
+        prior_bytes(prior, "0" * 64)
+    prior.check = lambda: None  # type: ignore[method-assign]
+    (tmp_path / "p").write_bytes(prior_bytes(prior, "0" * 64))
+    with pytest.raises(ModelError, match=re.escape(name)):
+        load_prior(tmp_path / "p", torch.device("cpu"))
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    data = prior_bytes(small_prior(), "0" * 64)
+    for broken in (b"", data[:100], data[:-1], b"x" + data[1:]):
+        (tmp_path / "p").write_bytes(broken)
+        with pytest.raises(ModelError, match="not a usable prior"):
+            load_prior(tmp_path / "p", torch.device("cpu"))
+
+
+def test_tables_are_monotone_and_symmetric() -> None:
+    p1, hint = probability_table().numpy(), hint_table().numpy()
+    assert (np.diff(p1) >= 0).all() and p1.shape == (LOGIT_LEVELS,)
+    assert np.array_equal(p1 + p1[::-1], np.full(LOGIT_LEVELS, 65536))
+    assert (np.diff(hint.astype(int)) >= 0).all() and np.array_equal(hint, -hint[::-1])
+
+
+def test_training_reaches_every_weight() -> None:
+    prior = small_prior()
+    q, h = signs((2, 3, 6, 6)), hints((2, 3, 6, 6)) / 8
+    prior(q, torch.tensor([1, 50]), h).square().mean().backward()
+    unused = {"hint.bias"}  # a hint adds to hidden units that have a bias already
+    for name, p in prior.named_parameters():
+        assert (p.grad is not None and bool(p.grad.any())) != (name in unused), name
