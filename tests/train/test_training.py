@@ -15,6 +15,7 @@ from torch import nn
 from nvcodec.errors import InputError
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
+from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train import losses
 from nvcodec.train.checkpoint import load_checkpoint
@@ -22,9 +23,8 @@ from nvcodec.train.data import ClipPool, ClipShape
 from nvcodec.train.discriminator import BlurPool, Discriminator
 from nvcodec.train.inflate import inflate
 from nvcodec.train.loop import RunSpec, Trainer, train
-from nvcodec.train.optim import orthogonalize
-from nvcodec.models.prior import Prior
 from nvcodec.train.losses import bit_costs
+from nvcodec.train.optim import orthogonalize
 from nvcodec.train.recipes import RECIPES
 
 
