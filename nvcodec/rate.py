@@ -18,6 +18,8 @@ TYPICAL_SLOPE = 0.05
 SLOPES = (0.01, 0.2)
 #: A search ends within GOOD of the wish (relative); a file has met it within FAIR.
 GOOD, FAIR = 0.01, 0.02
+#: (qp, octaves above the aim).
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class QpSearch:
     """Finds the qp whose size lies in a band: ask what to try, tell what it took.
 
     Sizes are taken to fall with qp on the whole, not at each step. Within a bracket it goes by
-    interpolation of the logarithm (inverse quadratic where three points allow it), kept off the
-    bracket's ends; halving takes over where that is slow. Every size told is kept in `seen`.
+    interpolation of the logarithm: a line through its ends, a parabola where a third point shows
+    a mild bend, and half way to the middle where it shows a strong one. Every size told is kept in
+    `seen`.
 
     Args:
         band: sizes that end the search.
@@ -127,7 +130,7 @@ class QpSearch:
         octaves = math.log2(max(self.seen[a], 1e-9) / max(self.seen[b], 1e-9))
         return min(max(octaves / (b - a), SLOPES[0]), SLOPES[1])
 
-    def _outwards(self, errors: list[tuple[float, float]]) -> float | None:
+    def _outwards(self, errors: list[Point]) -> float | None:
         """All were too large, or all too small: go on to that side, further each time."""
         sign = 1 if errors[0][1] > 0 else -1
         qp, error = errors[-1] if sign > 0 else errors[0]
@@ -136,19 +139,17 @@ class QpSearch:
         step = max(1.15 * abs(error) / self.measured_slope(), errors[-1][0] - errors[0][0], 0.5)
         return clamp_qp(qp + sign * step)
 
-    def _between(self, a: tuple[float, float], b: tuple[float, float],
-                 errors: list[tuple[float, float]]) -> float | None:
+    def _between(self, a: Point, b: Point, errors: list[Point]) -> float | None:
         width = b[0] - a[0]
         if width < 1e-3:  # a jump: nothing lies between
             return None
-        if len(errors) > 5 and len(errors) % 2:
-            return a[0] + width / 2
         qp = a[0] + width * a[1] / (a[1] - b[1])
-        others = [e for e in errors if e not in (a, b) and e[1] not in (a[1], b[1])]
-        if others:
-            third = min(others, key=lambda e: abs(e[1]))
-            curved = _inverse_quadratic(a, b, third)
-            qp = curved if a[0] < curved < b[0] else qp
+        outside = [e for e in errors if not a[0] <= e[0] <= b[0]]
+        if outside:
+            third = min(outside, key=lambda e: min(abs(e[0] - a[0]), abs(e[0] - b[0])))
+            near, far = (a, b) if third[0] < a[0] else (b, a)
+            qp = _curved(near, far, third) if _bends_mildly(near, far, third) else (
+                (qp + a[0] + width / 2) / 2)
         return min(max(qp, a[0] + 0.04 * width), b[0] - 0.04 * width)
 
 
@@ -216,13 +217,23 @@ def clamp_qp(qp: float) -> float:
     return min(max(float(qp), 0.0), MAX_QP)
 
 
-def _inverse_quadratic(*points: tuple[float, float]) -> float:
-    """Where the parabola qp(error) through three points (qp, error) meets error 0."""
+def _bends_mildly(near: Point, far: Point, third: Point) -> bool:
+    """Whether a parabola qp(error) through three points runs one way inside the bracket near..far.
+
+    Chandrupatla's test; `third` lies beyond `near`.
+    """
+    x = (near[0] - far[0]) / (third[0] - far[0])
+    if third[1] == far[1]:
+        return False
+    y = (near[1] - far[1]) / (third[1] - far[1])
+    return y * y < x and (1 - y) ** 2 < 1 - x
+
+
+def _curved(*points: Point) -> float:
+    """Where the parabola qp(error) through three points meets error 0."""
     total = 0.0
     for i, (qp, error) in enumerate(points):
-        weight = 1.0
-        for j, (_, other) in enumerate(points):
-            if j != i:
-                weight *= other / (other - error)
-        total += weight * qp
+        for other in (e for j, (_, e) in enumerate(points) if j != i):
+            qp *= other / (other - error)
+        total += qp
     return total
