@@ -10,9 +10,9 @@ from nvcodec.cli import options
 @click.command("encode")
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", metavar="OUT.mvt", help="Default: IN with .mvt; - is stdout.")
-@click.option("--bpp", type=float, metavar="F", help="Wished bits per pixel, audio left out.")
+@click.option("--bpp", type=float, metavar="F", help="Wished bits per pixel, audio left out; met within 2%.")
 @click.option("--bitrate", type=float, metavar="K", help="Wished kbit/s, audio left out.")
-@click.option("--size", type=int, metavar="BYTES", help="Wished size of the whole file.")
+@click.option("--size", type=int, metavar="BYTES", help="Most bytes of the whole file; 98% or more are used.")
 @click.option("--qp", type=int, metavar="N", help="Quality step: 0 best, 63 smallest.")
 @click.option("--model", default="s", show_default=True, help="Weights; see `nvcodec models`.")
 @click.option("--prior", type=click.Choice(["table", "none"]), default="table", show_default=True,
@@ -31,7 +31,8 @@ def command(source: str, output: str | None, bpp: float | None, bitrate: float |
             as_json: bool, quiet: bool, verbose: int) -> None:
     """Encode a video or picture to a `.mvt` file.
 
-    Without a wished rate the model's default quality is used.
+    Without a wished rate the model's default quality is used. A wish takes several passes, and a
+    warning says what can be reached where it cannot be met.
     """
     from nvcodec.codec.encode import EncodeOptions, encode
 

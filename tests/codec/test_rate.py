@@ -40,7 +40,7 @@ def test_search_lands_within_one_percent(rate: Callable[[float], float], part: f
     assert run(QpSearch(Band(0.99 * wish, 1.01 * wish), start), rate) == pytest.approx(wish, 0.01)
 
 
-@given(CURVES, st.sampled_from([0.5, 0.9, 1.1, 2.0]), st.floats(0, 63))
+@given(CURVES, st.sampled_from([0.5, 0.9, 1.1, 2.0]), st.integers(0, 63))
 def test_search_out_of_reach_ends_at_an_end(rate: Callable[[float], float], factor: float,
                                             start: float) -> None:
     wish = factor * (rate(0) if factor > 1 else rate(MAX_QP))
@@ -87,7 +87,7 @@ def test_steering_wins_back_what_was_overspent(hardness: float, start: float, co
     for _ in range(count):
         before = control.qp
         control.add(hardness * 0.08 * 2 ** (-0.06 * before) * 1e6, 1e6)
-        assert abs(control.qp - before) <= RateControl.STEP
+        assert abs(control.qp - before) <= RateControl.STEP + 1e-9
     assert control.bits / control.pixels == pytest.approx(0.02, rel=0.02 if knows else 0.1)
 
 
