@@ -10,9 +10,11 @@ from nvcodec.cli import options
 @click.command("encode")
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", metavar="OUT.mvt", help="Default: IN with .mvt; - is stdout.")
-@click.option("--bpp", type=float, metavar="F", help="Wished bits per pixel, audio left out; met within 2%.")
+@click.option("--bpp", type=float, metavar="F",
+              help="Wished bits per pixel, audio left out; met within 2%.")
 @click.option("--bitrate", type=float, metavar="K", help="Wished kbit/s, audio left out.")
-@click.option("--size", type=int, metavar="BYTES", help="Most bytes of the whole file; 98% or more are used.")
+@click.option("--size", type=int, metavar="BYTES",
+              help="Most bytes of the whole file; 98% or more are used.")
 @click.option("--qp", type=int, metavar="N", help="Quality step: 0 best, 63 smallest.")
 @click.option("--model", default="s", show_default=True, help="Weights; see `nvcodec models`.")
 @click.option("--prior", type=click.Choice(["table", "none"]), default="table", show_default=True,
