@@ -157,9 +157,10 @@ class QpSearch:
 class RateControl:
     """Steers qp from segment to segment so that the whole comes to `target`, without pumping.
 
-    A segment's hardness is the rate (octaves) that it would have at qp 0. What is still to come
-    is taken to be as hard, on average, as the samples and the last segments were. What was over-
-    or underspent is made good over all that is left, or over HORIZON segments where nobody knows.
+    A segment's hardness is the rate that it would have at qp 0. The next segments are taken to be
+    as hard as the last ones on average, and later parts of the source as their samples were, times
+    what the samples so far were off. What was over- or underspent is made good over all that is
+    left, or over HORIZON segments where nobody knows how much that is.
 
     Attributes:
         target: wished bits per pixel of everything but audio.
@@ -169,7 +170,9 @@ class RateControl:
         bits: spent so far (what the container takes included), for `pixels`.
     """
 
-    HORIZON = 8
+    HORIZON = 6
+    #: Segments whose mean stands for the next ones.
+    RECENT = 4
     #: The most that qp moves from one segment to the next.
     STEP = 2.0
 
@@ -180,7 +183,10 @@ class RateControl:
     bits: float = 0.0
     pixels: float = field(default=0.0, init=False)
     _samples: list[float] = field(default_factory=list, init=False)
-    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=4), init=False)
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RateControl.RECENT),
+                                  init=False)
+    _found: float = field(default=0.0, init=False)
+    _promised: float = field(default=0.0, init=False)
 
     @property
     def first_rate(self) -> float:
@@ -188,28 +194,47 @@ class RateControl:
         return self._wanted(self.total) if self.total else self.target
 
     def learn(self, qp: float, slope: float, rates: Iterable[float]) -> None:
-        """Take over a search on samples: the qp it chose and each sample's bpp there."""
+        """Take over a search on evenly spread samples: the qp it chose, each sample's bpp there."""
         self.qp, self.slope = qp, slope
         self._samples = [self._hardness(rate) for rate in rates]
+        self._recent.append(fmean(self._samples))
 
     def add(self, bits: float, pixels: float) -> None:
         """Tell what a segment coded at `qp` took; moves `qp` for the next."""
+        hardness = self._hardness(bits / pixels)
+        if self.total and self._samples:
+            part = min(int(len(self._samples) * self.pixels / self.total), len(self._samples) - 1)
+            self._promised += self._samples[part]
+            self._found += hardness
         self.bits += bits
         self.pixels += pixels
-        self._recent.append(self._hardness(bits / pixels))
+        self._recent.append(hardness)
         left = self.HORIZON * pixels if self.total is None else self.total - self.pixels
-        wanted = self._wanted(max(left, pixels))
-        typical = math.log2(fmean(2**h for h in (*self._samples, *self._recent)))
-        ideal = (typical - math.log2(wanted)) / self.slope
+        left = max(left, pixels)
+        ideal = math.log2(self._expected(left, pixels) / self._wanted(left)) / self.slope
         self.qp = clamp_qp(min(max(ideal, self.qp - self.STEP), self.qp + self.STEP))
+
+    def _expected(self, left: float, pixels: float) -> float:
+        """Mean hardness of the `left` pixels to come; segments have `pixels`."""
+        near = fmean(self._recent)
+        if self.total is None or not self._samples:
+            return near
+        length = self.total / len(self._samples)
+        start = min(self.pixels + self.RECENT * pixels, self.total)
+        mean = fmean(self._samples)  # a promise of its own until segments have shown how good
+        bias = (self._found + 2 * mean) / (self._promised + 2 * mean)
+        spent = near * max(start - self.pixels, pixels)
+        for i, hardness in enumerate(self._samples):
+            spent += bias * hardness * max((i + 1) * length - max(start, i * length), 0.0)
+        return spent / left
 
     def _wanted(self, left: float) -> float:
         """Bits per pixel that `left` pixels may take for the whole to come out."""
         wanted = (self.target * (self.pixels + left) - self.bits) / left
-        return min(max(wanted, self.target / 2), self.target * 2)
+        return min(max(wanted, self.target / 3), self.target * 3)
 
     def _hardness(self, bpp: float) -> float:
-        return math.log2(max(bpp, 1e-9)) + self.slope * self.qp
+        return max(bpp, 1e-9) * 2 ** (self.slope * self.qp)
 
 
 def clamp_qp(qp: float) -> float:

@@ -132,6 +132,7 @@ class _Job:
         self.qps: list[int] = []
         self.done = self.coded_bytes = self.searched = self.passed = 0
         self.stage = ""
+        self.bpp: float | None = None
 
     def run(self) -> EncodeReport:
         sink: BinaryIO = sys.stdout.buffer if self.file is None else self.file.path.open("wb")
@@ -188,9 +189,9 @@ class _Job:
                 if not pilot:
                     self._store(writer, held.pop())
         if pilot:
-            self.coded_bytes -= sum(t.coded.size for t in held)
+            before = sum(t.coded.size for t in held)
             pilot.finish(held, writer, self.audio, whole=not self.qps)
-            self.coded_bytes += sum(t.coded.size for t in held)
+            self.coded_bytes += sum(t.coded.size for t in held) - before
             self._tell("encode", 0)  # back from the search, with the figures of the end
         for take in held:
             self._store(writer, take)
@@ -219,14 +220,17 @@ class _Job:
         coded = Coded(segment.pack(tokens, self.table), zlib.crc32(tokens.tobytes()))
         if stage == "encode":
             self.coded_bytes += coded.size
+            self._tell(stage, 0)  # now with this segment's bits
         return coded
 
     def _tell(self, stage: str, frames: int) -> None:
+        """Tell listeners of so many more frames; 0 where the coded bytes have changed instead."""
         self.passed += frames
         if stage == "encode":
             self.done += frames
-            bpp = 8 * self.coded_bytes / (self.done * self.picture)
-            self.listen(Progress(self.done, self._total(), bpp, stage))
+            if not frames:
+                self.bpp = 8 * self.coded_bytes / (self.done * self.picture)
+            self.listen(Progress(self.done, self._total(), self.bpp, stage))
             return
         self.searched = frames + (self.searched if stage == self.stage else 0)
         self.stage = stage
