@@ -96,7 +96,7 @@ def test_steering_does_not_follow_each_segment() -> None:
     control = RateControl(0.02, 32.0, 40e6, slope=0.06)
     rates = [0.02 * 2**0.5, 0.02 * 2**-0.5]
     control.target = sum(rates) / 2
-    control.learn(32.0, 0.06, rates * 2)
+    control.learn(32.0, 0.06, [control.target] * 4)
     seen = []
     for i in range(40):
         control.add(rates[i % 2] * 2 ** (-0.06 * (control.qp - 32)) * 1e6, 1e6)
