@@ -61,7 +61,7 @@ from .stream import StreamReader, read_header
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from .bitpack import pack_tokens, split_bits, unpack_tokens
+    from .bitpack import join_bits, pack_tokens, split_bits, unpack_tokens
     from .contexts import code_tokens
     from .entropy import BitDecoder, BitEncoder
     from .table import Counts, StaticTable, Statistics, count_contexts
@@ -88,6 +88,7 @@ _LAZY = {
     "count_contexts": "table",
     "decode_tokens": "tokens",
     "encode_tokens": "tokens",
+    "join_bits": "bitpack",
     "open_payload": "tokens",
     "pack_tokens": "bitpack",
     "seal_payload": "tokens",
@@ -149,6 +150,7 @@ __all__ = [
     "count_contexts",
     "decode_tokens",
     "encode_tokens",
+    "join_bits",
     "open_payload",
     "pack_tokens",
     "read_header",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -56,6 +57,17 @@ class Writer:
     ) -> None:
         if kind is None:
             self.close()
+
+    def rehearse(self) -> Writer:
+        """Return a twin that goes on from here and counts, but writes nothing to the sink.
+
+        Its close() tells what the file would come to; this writer stays as it is.
+        """
+        twin = copy.copy(self)
+        twin._sink = _Nowhere()
+        twin._builder = copy.deepcopy(self._builder)
+        twin._streams = set(self._streams)
+        return twin
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Write the META chunk; at most one per file.
@@ -127,3 +139,10 @@ class Writer:
             taken = self._sink.write(view)
             view = view[len(view) if taken is None else taken :]
         self.bytes_written += len(data)
+
+
+class _Nowhere:
+    """Takes everything and keeps nothing."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        return len(data)

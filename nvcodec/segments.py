@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +23,33 @@ class Piece(Generic[T]):
     frames: list[T]
     first: bool
     last: bool
+
+
+class Lookahead(Generic[T]):
+    """An iterator that knows what comes next."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
+        self._next = list(islice(self._items, 1))
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if not self._next:
+            raise StopIteration
+        item = self._next.pop()
+        self._next.extend(islice(self._items, 1))
+        return item
+
+    def __bool__(self) -> bool:
+        """Whether there is more."""
+        return bool(self._next)
+
+    @property
+    def next(self) -> T:
+        """The item to come; IndexError where there is none."""
+        return self._next[0]
 
 
 def pieces(frames: Iterable[T], keyint: int, step: int) -> Iterator[Piece[T]]:

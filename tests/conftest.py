@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nvcodec.cli.demo import bundled_clip
+
+if TYPE_CHECKING:
+    from nvcodec.models.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -29,23 +33,52 @@ def bunny(bikes: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
-    """A release folder with the `tiny` model: random weights, a table and a prior for them."""
+    """A release folder with the `tiny` model, random weights, a table and a prior for them."""
+    return _release(tmp_path_factory.mktemp("tiny"), carphone, _random_model())
+
+
+@pytest.fixture(scope="session")
+def scalable_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
+    """The same, but with weights whose rate falls as qp rises, as that of trained ones does."""
+    import torch
+
+    model = _random_model()
+    embedding, modulation = model.qp_embedding, model.encoder.norm.modulation
+    assert embedding is not None and modulation is not None
+    with torch.no_grad():
+        for layer in (embedding.net[0], embedding.net[2]):
+            layer.weight.zero_()
+            layer.bias.zero_()
+            layer.weight[0, 0] = 1
+        embedding.net[0].weight[0, 0] = 20  # 20 * qp / 63 goes through both SiLUs nearly unchanged
+        scale, shift = modulation.weight.chunk(2)
+        scale[:, 0] = -0.95 / 20  # what depends on the picture fades,
+        shift[:, 0] = torch.linspace(-1, 1, len(shift)) / 20  # what does not takes over
+    return _release(tmp_path_factory.mktemp("scalable"), carphone, model)
+
+
+def _random_model() -> Tokenizer:
+    import torch
+
+    from nvcodec.models.config import CONFIGS
+    from nvcodec.models.tokenizer import Tokenizer
+
+    torch.manual_seed(0)
+    return Tokenizer(CONFIGS["tiny"])
+
+
+def _release(folder: Path, clip: Path, model: Tokenizer) -> Path:
     import torch
 
     from nvcodec.codec.prior_stage import train_prior
     from nvcodec.codec.release import release
-    from nvcodec.models.config import CONFIGS
-    from nvcodec.models.tokenizer import Tokenizer
     from nvcodec.train.prior import PriorSpec
 
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny")
-    weights = Tokenizer(CONFIGS["tiny"]).state_dict()
     torch.save({"spec": {"model": "tiny"}, "step": 0, "seconds": 0.0,
-                "objective": {}, "ema": {"steps": 0, "shadow": weights}}, folder / "checkpoint.pt")
-    data = [_data(folder, carphone)]
-    train_prior(folder, "tiny", data, folder / "cache", PriorSpec(steps=10),
-                torch.device("cpu"))
+                "objective": {}, "ema": {"steps": 0, "shadow": model.state_dict()}},
+               folder / "checkpoint.pt")
+    data = [_data(folder, clip)]
+    train_prior(folder, "tiny", data, folder / "cache", PriorSpec(steps=10), torch.device("cpu"))
     release(folder / "checkpoint.pt", folder / "release", "tiny", data)
     return folder / "release"
 
@@ -62,4 +95,11 @@ def _data(folder: Path, *clips: Path) -> Path:
 def tiny(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of a model that `--model` finds in this test."""
     monkeypatch.setenv("NVCODEC_MODELS", str(tiny_release))
+    return "tiny"
+
+
+@pytest.fixture
+def scalable(scalable_release: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As `tiny`, with a rate that depends on qp."""
+    monkeypatch.setenv("NVCODEC_MODELS", str(scalable_release))
     return "tiny"

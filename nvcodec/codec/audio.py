@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
+from itertools import islice
 
 import bitstream
 from nvcodec.codec import mapping
+from nvcodec.codec.plain import time_base_of
 from nvcodec.video.audio import AudioPacket, AudioReader, read_audio
 from nvcodec.video.info import VideoInfo
 
@@ -25,6 +28,7 @@ class AudioCopier:
         self._reader: AudioReader | None = None
         self._packets: Iterator[AudioPacket] = iter(())
         self._next: AudioPacket | None = None
+        self._copied = 0
         self._bases: dict[int, Fraction] = {}
         self._shift = Fraction(0)
         self.streams: list[bitstream.AudioStream] = []
@@ -42,12 +46,22 @@ class AudioCopier:
         """Times of all packets go down by this much (a source that is not read from its start)."""
         self._shift = seconds
 
-    def count_bytes(self) -> int:
-        """Bytes that all packets will take, near enough; reads the source once more."""
-        if self._reader is None:
-            return 0
+    @contextmanager
+    def rehearse(self) -> Iterator[AudioCopier]:
+        """A twin that goes on from here, to try out what the rest takes; reads the source anew."""
+        twin = copy.copy(self)
+        if self._next is None:
+            yield twin
+            return
         with self._open() as packets:
-            return sum(len(p.data) + 8 for p in packets)
+            twin._packets = islice(iter(packets), self._copied, None)
+            twin._next = next(twin._packets, None)
+            yield twin
+
+    def store(self, writer: bitstream.Writer, segment: bitstream.Segment) -> None:
+        """Write a segment and the packets that belong beside it."""
+        writer.write_segment(segment)
+        self.copy_until(writer, segment.end_pts * time_base_of(writer.header))
 
     def copy_until(self, writer: bitstream.Writer, end: Fraction | None) -> None:
         """Write every packet that begins before `end` seconds (None: all that are left)."""
@@ -55,6 +69,7 @@ class AudioCopier:
         size = 0
         while self._next is not None and (end is None or self._time(self._next) < end):
             packet, self._next = self._next, next(self._packets, None)
+            self._copied += 1
             ticks = round(self._shift / self._bases[packet.stream])
             batches.setdefault(packet.stream, []).append(mapping.pack_packet(packet, ticks))
             size += len(packet.data)

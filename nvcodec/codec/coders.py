@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CODERS = {"none": bitstream.CODER_RAW, "table": bitstream.CODER_TABLE,
           "learned": bitstream.CODER_LEARNED}
 Tokens = NDArray[np.uint32]
+#: Values from here on keep their sign under rate-distortion optimization (mean square is 1).
+RDO_REACH = 0.6
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,19 @@ class TokenCoder:
         from nvcodec.codec.learned import encode_learned
 
         return encode_learned(tokens, self.prior, qp)
+
+    def quantize(self, z: NDArray[np.float32], qp: int, rdo: float) -> tuple[Tokens, bytes]:
+        """Latent values [T', H', W', bits] -> tokens and their payload.
+
+        `rdo` > 0 lets the learned prior choose the sign of small values by its cost: |z| that a
+        nat is worth. Decoders need not know.
+        """
+        if self.prior is not None and rdo > 0:
+            from nvcodec.codec.learned import choose_signs
+
+            return choose_signs(z, self.prior, qp, rdo, RDO_REACH)
+        tokens = bitstream.join_bits((np.moveaxis(z, -1, 0) > 0).view(np.uint8))
+        return tokens, self.encode(tokens, qp)
 
     def decode(self, payload: bytes, shape: tuple[int, int, int], qp: int) -> Tokens:
         """Tokens uint32 [T', H', W'] = shape; bitstream.BadTokens where the payload is damaged."""

@@ -5,39 +5,34 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
 from nvcodec.codec.audio import AudioCopier
-from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
+from nvcodec.codec.clip import Clip
+from nvcodec.codec.coders import CODERS, coder_of, default_coder
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of
+from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
+from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.errors import InputError, OutputError, UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
-from nvcodec.models.tokenizer import EncoderStream, Tokenizer
-from nvcodec.rate import RateControl, search_qp, slope_of
-from nvcodec.segments import Piece, pad_piece, pieces
+from nvcodec.rate import Goal
+from nvcodec.segments import Lookahead, pieces
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
-
-#: Raw frames kept for the rate search, in bytes.
-SAMPLE_BYTES = 256 << 20
-#: Container bytes beside the segments: header, index, end, and the tags of a usual file.
-CONTAINER_BYTES = 400
-Tokens = NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,7 @@ class EncodeOptions:
         start, duration: part of the source to encode, in seconds.
         audio: copy the audio tracks.
         device: "auto", "cpu", "cuda", ...
+        rdo: let the learned prior choose the sign of small latent values by its cost.
         verify: read the file back and compare every token.
         force: replace an existing target.
     """
@@ -71,6 +67,7 @@ class EncodeOptions:
     duration: float | None = None
     audio: bool = True
     device: str = "auto"
+    rdo: bool = True
     verify: bool = False
     force: bool = False
 
@@ -88,6 +85,11 @@ class EncodeOptions:
             raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
+
+    @property
+    def has_wish(self) -> bool:
+        """Whether a rate or size was asked for."""
+        return any(w is not None for w in (self.bpp, self.bitrate, self.size))
 
 
 def encode(source: str | Path, target: str | Path, options: EncodeOptions | None = None,
@@ -116,6 +118,7 @@ class _Job:
         self.release = registry.find(options.model)
         self.coder_name = options.coder or default_coder(self.release)
         self.coder = coder_of(self.release, self.coder_name)
+        self.rdo = self.release.rdo if options.rdo else 0.0
         self.header = mapping.make_header(
             self.info, self.release, self.coder.coder, options.keyint)
         _check_room(self.header, options.keyint)
@@ -123,16 +126,20 @@ class _Job:
         self.step = piece_frames(self.info.width, self.info.height)
         info = self.info if options.audio else replace(self.info, audio=())
         self.audio = AudioCopier(source, info, options.start, options.duration, stack)
+        self.picture = self.info.width * self.info.height
+        self.shift = 0
         self.checks: list[int] = []
+        self.qps: list[int] = []
+        self.done = self.coded_bytes = self.searched = self.passed = 0
+        self.stage = ""
+        self.bpp: float | None = None
 
     def run(self) -> EncodeReport:
-        wanted = self._wanted_bpp()
-        rate = self._rate_control(wanted)
         sink: BinaryIO = sys.stdout.buffer if self.file is None else self.file.path.open("wb")
         start = time.perf_counter()
         try:
             writer = bitstream.Writer(sink, self.header)
-            qps = self._write(writer, rate)
+            pilot = self._write(writer)
             totals = writer.close()
             sink.flush()
         except OSError as error:
@@ -146,55 +153,92 @@ class _Job:
             self._verify()
         if self.file:
             self.file.commit()
-        pixels = totals.frames * self.info.width * self.info.height
-        bpp = 8 * (totals.file_bytes - totals.audio_bytes) / pixels
+        return self._report(totals, pilot, seconds)
+
+    def _report(self, totals: bitstream.Totals, pilot: Pilot | None,
+                seconds: float) -> EncodeReport:
+        verdict = pilot.verdict(totals) if pilot else Verdict()
         return EncodeReport(
             source=self.source, target=self.target, model=self.release.id,
             coder=self.coder_name, width=self.info.width, height=self.info.height,
             frames=totals.frames, segments=totals.segments, file_bytes=totals.file_bytes,
-            audio_bytes=totals.audio_bytes, bpp=bpp, qp=qps, seconds=seconds, wanted_bpp=wanted,
-            verified=self.options.verify, warnings=self._warnings(wanted, bpp))
+            audio_bytes=totals.audio_bytes,
+            bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
+            qp=tuple(self.qps), seconds=seconds, passes=round(self.passed / totals.frames, 2),
+            wanted_bpp=verdict.wanted_bpp, reach=verdict.reach, verified=self.options.verify,
+            warnings=list(verdict.warnings))
 
-    def _write(self, writer: bitstream.Writer, rate: RateControl) -> tuple[int, ...]:
-        """Every segment with the audio that belongs beside it; returns the qp of each."""
+    def _write(self, writer: bitstream.Writer) -> Pilot | None:
+        """Every segment with the audio that belongs beside it; returns who chose their qp."""
         if meta := mapping.make_meta(self.info):
             writer.write_meta(meta)
+        pilot = self._pilot(writer) if self.options.has_wish else None
         for stream in self.audio.streams:
             writer.write_audio(stream)
-        qps: list[int] = []
-        pixels = self.info.width * self.info.height
-        segment = _Segment(self.model, rate.qp, self.header)
-        total = self._expected_frames()
-        done, shift = 0, 0
+        held: list[Take] = []
         # Closed before the video is: its thread must not read from a closed file.
-        source = ahead(self.video.frames(self.options.start, self.options.duration))
-        with closing(source) as frames:
-            for piece in pieces(frames, self.options.keyint, self.step):
-                if piece.first:
-                    segment = _Segment(self.model, rate.qp, self.header)
-                if self.options.start and done == 0:
-                    shift = piece.frames[0].pts
-                    self.audio.shift_by(shift * time_base_of(self.header))
-                segment.add(piece, shift)
-                done += len(piece.frames)
-                if piece.last:
-                    self._finish(segment, writer, rate)
-                    qps.append(segment.qp)
-                bpp = 8 * writer.bytes_written / (done * pixels)
-                self.listen(Progress(done, total, bpp, "encode"))
+        with closing(ahead(self.video.frames(self.options.start, self.options.duration))) as source:
+            frames = Lookahead(source)
+            if self.options.start:
+                self.shift = frames.next.pts
+                self.audio.shift_by(self.shift * time_base_of(self.header))
+            while frames:
+                if len(held) == HELD:
+                    self._store(writer, held.pop(0))
+                held.append(self._take(frames, pilot))
+                if not pilot:
+                    self._store(writer, held.pop())
+        if pilot:
+            before = sum(t.coded.size for t in held)
+            pilot.finish(held, writer, self.audio, whole=not self.qps)
+            self.coded_bytes += sum(t.coded.size for t in held) - before
+            self._tell("encode", 0)  # back from the search, with the figures of the end
+        for take in held:
+            self._store(writer, take)
         self.audio.copy_until(writer, None)
-        return tuple(qps)
+        return pilot
 
-    def _finish(self, segment: _Segment, writer: bitstream.Writer, rate: RateControl) -> None:
-        """Write a segment and the audio beside it, and tell the rate control."""
-        tokens = segment.tokens()
-        if self.options.verify:
-            self.checks.append(zlib.crc32(tokens.tobytes()))
-        chunk, before = segment.pack(tokens, self.coder), writer.bytes_written
-        writer.write_segment(chunk)
-        pixels = self.info.width * self.info.height * chunk.frame_count
-        rate.add(8.0 * (writer.bytes_written - before), float(pixels))
-        self.audio.copy_until(writer, chunk.end_pts * time_base_of(self.header))
+    def _take(self, frames: Lookahead[Frame], pilot: Pilot | None) -> Take:
+        """Code the next segment."""
+        if pilot:
+            clip, qp = pilot.clip(frames, first=not self.done), pilot.qp
+        else:
+            clip = Clip(islice(frames, self.options.keyint))
+            qp = float(self.release.default_qp if self.options.qp is None else self.options.qp)
+        take = Take(clip, qp, self._code(clip, qp, "encode"))
+        if pilot:
+            pilot.add(take)
+        return take
+
+    def _code(self, frames: Iterable[Frame], qp: float, stage: str) -> Coded:
+        """Code one segment; `stage` is what listeners are told."""
+        segment = SegmentEncoder(self.model, self.coder, qp, self.header, self.rdo)
+        for piece in pieces(frames, self.options.keyint, self.step):
+            segment.add(piece, self.shift)
+            self._tell(stage, len(piece.frames))
+        coded = Coded(*segment.finish())
+        if stage == "encode":
+            self.coded_bytes += coded.size
+            self._tell(stage, 0)  # now with this segment's bits
+        return coded
+
+    def _tell(self, stage: str, frames: int) -> None:
+        """Tell listeners of so many more frames; 0 where the coded bytes have changed instead."""
+        self.passed += frames
+        if stage == "encode":
+            self.done += frames
+            if not frames:
+                self.bpp = 8 * self.coded_bytes / (self.done * self.picture)
+            self.listen(Progress(self.done, self._total(), self.bpp, stage))
+            return
+        self.searched = frames + (self.searched if stage == self.stage else 0)
+        self.stage = stage
+        self.listen(Progress(self.searched, None, None, stage))
+
+    def _store(self, writer: bitstream.Writer, take: Take) -> None:
+        self.qps.append(take.coded.chunk.qp)
+        self.checks.append(take.coded.check)
+        self.audio.store(writer, take.coded.chunk)
 
     def _verify(self) -> None:
         """Entropy-decode the written file and compare each segment's tokens."""
@@ -211,22 +255,13 @@ class _Job:
 
     # -- rate ------------------------------------------------------------------------------------
 
-    def _wanted_bpp(self) -> float | None:
-        o, pixels = self.options, self.info.width * self.info.height
+    def _goal(self) -> Goal:
+        o = self.options
         if o.bitrate is not None:
-            return o.bitrate * 1000 / (pixels * float(self.info.fps))
-        if o.size is not None:
-            frames = self._expected_frames()
-            if not frames:
-                raise UsageError(f"{self.source} does not say how long it is", "use --bpp")
-            room = o.size - self.audio.count_bytes()
-            if room <= CONTAINER_BYTES:
-                raise UsageError(f"the audio alone takes more than {o.size} bytes",
-                                 "allow more, or leave the audio out with --no-audio")
-            return 8 * room / (frames * pixels)
-        return o.bpp
+            return Goal(o.bitrate * 1000 / (self.picture * float(self.info.fps)))
+        return Goal(o.bpp, o.size)
 
-    def _expected_frames(self) -> int | None:
+    def _total(self) -> int | None:
         total = self.info.frame_count
         if total is None:
             return None
@@ -236,71 +271,28 @@ class _Job:
             total = min(total, round(self.options.duration * self.info.fps))
         return max(total, 1)
 
-    def _rate_control(self, wanted: float | None) -> RateControl:
-        if wanted is None:
-            qp = self.options.qp
-            return RateControl(0.0, self.release.default_qp if qp is None else qp, fixed=True)
-        if self.source == "-":  # read once only: feedback alone has to do
-            return RateControl(wanted, self.release.default_qp)
-        sample = self._sample()
-        pixels = len(sample) * self.info.width * self.info.height
-        tries = 0
+    def _pilot(self, writer: bitstream.Writer) -> Pilot:
+        """Who chooses qp, with a first choice from samples where the source is long."""
+        o, goal = self.options, self._goal()
+        source = Source(self.source, self.info, self.header, o.start or 0.0, self._total())
+        if goal.size is None:
+            return Pilot(goal, self._code, source, writer.bytes_written)
+        if source.total is None:
+            raise UsageError(f"{self.source} does not say how long it is", "use --bpp")
+        audio = self._audio_bytes(writer)
+        if audio and audio + writer.bytes_written >= goal.size:
+            raise UsageError(f"the audio alone takes more than {goal.size} bytes",
+                             "allow more, or leave the audio out with --no-audio")
+        return Pilot(goal, self._code, source, writer.bytes_written, audio)
 
-        def measure(qp: int) -> float:
-            nonlocal tries
-            self.listen(Progress(tries, None, None, f"search qp {qp}"))
-            tries += 1
-            size = len(self._sample_segment(qp, sample).pack())
-            return 8 * (size + CONTAINER_BYTES) / pixels
-
-        qp, seen = search_qp(measure, wanted, self.release.default_qp)
-        return RateControl(wanted, qp, slope_of(seen))
-
-    def _sample(self) -> list[Frame]:
-        """The first segment's frames, fewer where they would not fit into SAMPLE_BYTES."""
-        size = self.info.width * self.info.height * 3
-        most = max(1, min(self.options.keyint, SAMPLE_BYTES // size))
-        frames = self.video.frames(self.options.start, self.options.duration)
-        return [frame for frame, _ in zip(frames, range(most), strict=False)]
-
-    def _sample_segment(self, qp: int, sample: Sequence[Frame]) -> bitstream.Segment:
-        segment = _Segment(self.model, qp, self.header)
-        for piece in pieces(sample, len(sample), self.step):
-            segment.add(piece, 0)
-        return segment.pack(segment.tokens(), self.coder)
-
-    def _warnings(self, wanted: float | None, got: float) -> list[str]:
-        if wanted is not None and not 0.9 < got / wanted < 1.1:
-            return [f"{wanted:.4g} bpp is out of this model's reach here; nearest was {got:.4g}"]
-        return []
-
-
-class _Segment:
-    """One segment on its way from frames to a chunk."""
-
-    def __init__(self, model: Tokenizer, qp: int, header: bitstream.Header) -> None:
-        self.stream = EncoderStream(model, qp)
-        self.qp, self.header = qp, header
-        self.parts: list[Tokens] = []
-        self.pts: list[int] = []
-        self.last_duration = 0
-
-    def add(self, piece: Piece[Frame], shift: int) -> None:
-        """Run the network over a piece; timestamps go down by `shift` ticks."""
-        frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
-        pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
-        self.parts.append(self.stream.push(pixels).numpy().astype(np.uint32))
-        self.pts.extend(f.pts - shift for f in piece.frames)
-        self.last_duration = max(0, piece.frames[-1].duration)
-
-    def tokens(self) -> Tokens:
-        """uint32 [T', H', W'] of what was added."""
-        return np.concatenate(self.parts)
-
-    def pack(self, tokens: Tokens, coder: TokenCoder) -> bitstream.Segment:
-        """The finished chunk."""
-        payload = coder.encode(tokens, self.qp)
-        return bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
+    def _audio_bytes(self, writer: bitstream.Writer) -> int:
+        """Bytes that all audio chunks will take; reads the source's audio through."""
+        trial = writer.rehearse()
+        with self.audio.rehearse() as audio:
+            for stream in audio.streams:
+                trial.write_audio(stream)
+            audio.copy_until(trial, None)
+        return trial.bytes_written - writer.bytes_written
 
 
 def _check_room(header: bitstream.Header, keyint: int) -> None:

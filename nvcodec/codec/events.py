@@ -32,7 +32,15 @@ def ignore(_: Progress) -> None:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """Figures of a finished encode; bpp is of everything but audio over the source's pixels."""
+    """Figures of a finished encode; bpp is of everything but audio over the source's pixels.
+
+    Attributes (those that do not speak for themselves):
+        qp: of each segment, rounded as the file states it.
+        seconds: the search for a wished rate included, start-up of the model not.
+        wanted_bpp: what the wished rate or size comes to, None where none was wished.
+        passes: frames that went through the network over the source's frames; 1 without a wish.
+        reach: lowest and highest bpp measured on this source, where the wish lay outside.
+    """
 
     source: str
     target: str
@@ -48,6 +56,8 @@ class EncodeReport:
     qp: tuple[int, ...]
     seconds: float
     wanted_bpp: float | None = None
+    passes: float = 1.0
+    reach: tuple[float, float] | None = None
     verified: bool = False
     warnings: list[str] = field(default_factory=list)
 

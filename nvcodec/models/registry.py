@@ -40,6 +40,7 @@ class Release:
         weights: safetensors file with its SHA-256 (hex).
         table: static probability table with its SHA-256 (hex), or None.
         prior: integer prior with its SHA-256 (hex), or None.
+        rdo: |z| that a nat is worth in rate-distortion optimization; 0 is none.
         default_qp: quality step that looks good, used when none is asked for.
         provenance: data, steps, recipe and figures, as in the model card.
     """
@@ -52,6 +53,7 @@ class Release:
     table_sha256: str = ""
     prior: Path | None = None
     prior_sha256: str = ""
+    rdo: float = 0.0
     default_qp: int = 32
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -125,7 +127,7 @@ def read_index(folder: Path) -> Iterator[Release]:
                 table_sha256=entry.get("table_sha256", ""),
                 prior=folder / prior if prior else None,
                 prior_sha256=entry.get("prior_sha256", ""),
-                default_qp=int(entry.get("default_qp", 32)),
+                rdo=float(entry.get("rdo", 0)), default_qp=int(entry.get("default_qp", 32)),
                 provenance=entry.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is not a release index ({error}); "

@@ -24,15 +24,15 @@ class Tokenizer(nn.Module):
         self.decoder = Decoder(config)
         self.qp_embedding = QpEmbedding(config.qp_width) if config.qp_width else None
 
-    def embed(self, qp: Tensor | int) -> Tensor | None:
-        """qp [B] or one int, 0..63 -> the embedding [B, qp_width]; None for one-rate models."""
+    def embed(self, qp: Tensor | float) -> Tensor | None:
+        """qp [B] or one number, 0..63 -> the embedding [B, qp_width]; None for one-rate models."""
         if self.qp_embedding is None:
             return None
         device = self.encoder.out.weight.device
         out: Tensor = self.qp_embedding(torch.as_tensor(qp, device=device).reshape(-1))
         return out
 
-    def encode(self, x: Tensor, qp: Tensor | int = 0, state: StreamState | None = None) -> Tensor:
+    def encode(self, x: Tensor, qp: Tensor | float = 0, state: StreamState | None = None) -> Tensor:
         """[B, 1 + s*t, H, W, 3] -> latent values z [B, 1 + t, H/8, W/8, bits] before the sign.
 
         H and W must be whole multiples of the spatial stride (`pad_frames` makes them so).
@@ -62,14 +62,14 @@ def pad_frames(frames: Tensor, stride: int) -> Tensor:
 
 
 class EncoderStream:
-    """Encodes one segment piece by piece; equal to encoding it whole."""
+    """Encodes one segment piece by piece; equal to encoding it whole. qp is real, 0..63."""
 
-    def __init__(self, model: Tokenizer, qp: int) -> None:
+    def __init__(self, model: Tokenizer, qp: float) -> None:
         self.model, self.qp, self.state = model, qp, StreamState()
 
     @torch.inference_mode()
     def push(self, frames: Tensor) -> Tensor:
-        """uint8 RGB [T, H, W, 3] -> tokens int32 [t, H/8, W/8] on the CPU.
+        """uint8 RGB [T, H, W, 3] -> latent values float32 [t, H/8, W/8, bits] on the CPU.
 
         T is 1 + s*k in the first call of a segment and s*k in later ones.
         """
@@ -77,7 +77,7 @@ class EncoderStream:
         x = frames.to(weight.device, weight.dtype) / 127.5 - 1
         x = pad_frames(x, self.model.config.spatial_stride)
         z = self.model.encode(x[None], self.qp, self.state)
-        return lfq.bits_to_tokens(z[0]).cpu()
+        return z[0].float().cpu()
 
 
 class DecoderStream:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nvcodec.models.lfq import bits_to_tokens
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.train.data import Frames
 
@@ -52,7 +53,7 @@ def tokens_of(model: Tokenizer, clip: Frames, qp: int) -> NDArray[np.uint32]:
     edges = sorted({0, *range(1, usable, STEP), usable})
     parts = [stream.push(torch.from_numpy(np.array(clip[a:b])))
              for a, b in itertools.pairwise(edges)]
-    return torch.cat(parts).numpy().astype(np.uint32)
+    return bits_to_tokens(torch.cat(parts)).numpy().astype(np.uint32)
 
 
 def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: int = 1,

@@ -1,0 +1,51 @@
+"""One segment on its way from frames to a chunk."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import bitstream
+from nvcodec.codec.coders import TokenCoder
+from nvcodec.models.tokenizer import EncoderStream, Tokenizer
+from nvcodec.segments import Piece, pad_piece
+from nvcodec.video.info import Frame
+
+Values = NDArray[np.float32]
+
+
+class SegmentEncoder:
+    """Takes a segment's frames piece by piece.
+
+    Args:
+        model: the tokenizer.
+        coder: what packs its tokens.
+        qp: real number 0..63 for the network; file and coder go by the nearest whole one.
+        header: of the file.
+        rdo: |z| that a nat is worth where signs are chosen by cost; 0 takes them as they are.
+    """
+
+    def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
+                 rdo: float = 0.0) -> None:
+        self.stream = EncoderStream(model, qp)
+        self.coder, self.qp, self.header, self.rdo = coder, round(qp), header, rdo
+        self.parts: list[Values] = []
+        self.pts: list[int] = []
+        self.last_duration = 0
+
+    def add(self, piece: Piece[Frame], shift: int) -> None:
+        """Run the network over a piece; timestamps go down by `shift` ticks."""
+        frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
+        pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
+        self.parts.append(self.stream.push(pixels).numpy())
+        self.pts.extend(f.pts - shift for f in piece.frames)
+        self.last_duration = max(0, piece.frames[-1].duration)
+
+    def finish(self) -> tuple[bitstream.Segment, int]:
+        """The chunk, and the CRC-32 of its tokens."""
+        tokens, payload = self.coder.quantize(np.concatenate(self.parts), self.qp, self.rdo)
+        chunk = bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
+        return chunk, zlib.crc32(tokens.tobytes())
