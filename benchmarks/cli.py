@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from benchmarks.codecs import NAMES
+from benchmarks.codecs import DEFAULT, NAMES
 from benchmarks.process import Runner
 from nvcodec.errors import NvcodecError, OutputError, UsageError
 
@@ -51,7 +51,7 @@ def options(function: F) -> F:
                      help="Folder for the report; what is there already is not measured again."),
         click.option("--quick", is_flag=True, help="2 clips, 3 points, 33 frames, each 4th "
                      "measured: minutes instead of hours."),
-        click.option("--codecs", default=",".join(NAMES), show_default=True,
+        click.option("--codecs", default=",".join(DEFAULT), show_default=True,
                      help="Which, by comma."),
         click.option("--points", multiple=True, metavar="CODEC=N,N,..",
                      help="Other rate points for one codec; can be repeated."),

@@ -20,14 +20,14 @@ from tqdm import tqdm
 
 from benchmarks import cli, machine, report, table
 from benchmarks.clips import bundled_clips, probe
-from benchmarks.codecs import NAMES, Codec, make_codecs
+from benchmarks.codecs import DEFAULT, Codec, make_codecs
 from benchmarks.codecs.base import cpu_count
 from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Finished, Runner
 
 #: Rate points near 0.04 bpp on common content; nvcodec's is the middle of its scale.
-POINTS = {"nvcodec": 32, "hevc": 32, "vvc": 35, "av1": 46}
+POINTS = {"nvcodec": 32, "nvcodec-plain": 32, "hevc": 32, "vvc": 35, "av1": 46}
 WARM_CALLS = 2
 
 
@@ -114,7 +114,7 @@ def measure(codecs: Sequence[Codec], job: Job, clip: str) -> dict[str, Any]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("clip", required=False, type=click.Path(path_type=Path))
-@click.option("--codecs", default=",".join(NAMES), show_default=True, help="Which, by comma.")
+@click.option("--codecs", default=",".join(DEFAULT), show_default=True, help="Which, by comma.")
 @click.option("--model", default="s", show_default=True, help="nvcodec's release.")
 @click.option("--device", default="cpu", show_default=True, help="Where nvcodec runs.")
 @click.option("--frames", type=click.IntRange(0), default=97, show_default=True,

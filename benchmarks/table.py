@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.cache import Row
-from benchmarks.codecs import ANCHORS
+from benchmarks.codecs import ANCHORS, OWN
 from benchmarks.heading import count
 from benchmarks.plan import MATCHED_BPP
 from benchmarks.summary import MAIN, METRICS, TEST_CODEC, Metric
@@ -59,7 +59,8 @@ class Table:
 
 def label(codec: str) -> str:
     """A codec's name in tables."""
-    return ANCHORS[codec].label if codec in ANCHORS else codec
+    known = {**OWN, **ANCHORS}
+    return known[codec].label if codec in known else codec
 
 
 def number(value: float | None, digits: int) -> str:

@@ -8,15 +8,17 @@ from benchmarks.codecs.av1 import Av1
 from benchmarks.codecs.base import Codec
 from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.codecs.hevc import Hevc
-from benchmarks.codecs.nvcodec import Nvcodec
+from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain
 from benchmarks.codecs.vvc import Vvc
 from nvcodec.errors import UsageError
 
-#: In the order of tables: the codec under test first, then the anchors.
-NAMES = ("nvcodec", "hevc", "vvc", "av1")
+OWN = {"nvcodec": Nvcodec, "nvcodec-plain": NvcodecPlain}
 ANCHORS = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
+#: In the order of tables: the codec under test first, then what it is compared with.
+NAMES = (*OWN, *ANCHORS)
+DEFAULT = ("nvcodec", *ANCHORS)
 
-__all__ = ["ANCHORS", "NAMES", "Codec", "make_codecs"]
+__all__ = ["ANCHORS", "DEFAULT", "NAMES", "OWN", "Codec", "make_codecs"]
 
 
 def make_codecs(names: Sequence[str], ffmpeg: str | None, threads: int, model: str,
@@ -29,6 +31,6 @@ def make_codecs(names: Sequence[str], ffmpeg: str | None, threads: int, model: s
     codecs: list[Codec] = []
     for name in NAMES:
         if name in names:
-            codecs.append(Nvcodec(threads, model, device) if name == "nvcodec"
+            codecs.append(OWN[name](threads, model, device) if name in OWN
                           else ANCHORS[name](threads, find_ffmpeg(ffmpeg)))
     return codecs

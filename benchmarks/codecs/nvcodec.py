@@ -38,11 +38,13 @@ class Nvcodec(Codec):
         model: release name.
         device: "auto", "cpu", "cuda", ...
         keyint: most frames in a segment.
+        rdo: whether signs are chosen by their cost.
     """
 
     model: str = "s"
     device: str = "auto"
     keyint: int = KEYINT
+    rdo: bool = True
 
     name = "nvcodec"
     label = "nvcodec"
@@ -57,7 +59,7 @@ class Nvcodec(Codec):
         from nvcodec.models.device import pick_device
 
         return {"model": self.model, "device": str(pick_device(self.device)), "keyint": self.keyint,
-                "gop": "causal, closed segments", "threads": self.threads}
+                "rdo": self.rdo, "gop": "causal, closed segments", "threads": self.threads}
 
     def version(self) -> str:
         """Package, code and weights; UsageError where the model is not here."""
@@ -75,7 +77,8 @@ class Nvcodec(Codec):
     def encode_argv(self, master: Path, stream: Path, point: int) -> list[str]:
         """One encode with a fixed qp."""
         return [*self._worker("encode", master, stream), "--qp", str(point),
-                "--model", self.model, "--keyint", str(self.keyint)]
+                "--model", self.model, "--keyint", str(self.keyint),
+                "--rdo" if self.rdo else "--no-rdo"]
 
     def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
         """One decode: lossless RGB for .mkv, 4:2:0 for .y4m."""
@@ -95,3 +98,13 @@ class Nvcodec(Codec):
     def inner_seconds(self, stdout: str) -> float | None:
         """Seconds without start-up, as the codec reports them."""
         return float(json.loads(stdout)["seconds"][0])
+
+
+@dataclass(frozen=True)
+class NvcodecPlain(Nvcodec):
+    """The same without rate-distortion optimized signs: what those are worth."""
+
+    rdo: bool = False
+
+    name = "nvcodec-plain"
+    label = "nvcodec without RDO"

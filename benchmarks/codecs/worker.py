@@ -31,13 +31,14 @@ def group() -> None:
 @click.option("--qp", type=int, help="0 best .. 63 smallest; default: the model's own.")
 @click.option("--model", default="s")
 @click.option("--keyint", type=int, default=97)
+@click.option("--rdo/--no-rdo", default=True)
 @click.option("--device", default="auto")
 @click.option("--repeat", type=int, default=1)
-def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, device: str,
-           repeat: int) -> None:
+def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, rdo: bool,
+           device: str, repeat: int) -> None:
     """Code a video."""
-    options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, audio=False, device=device,
-                                    force=True)
+    options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, audio=False,
+                                    device=device, force=True)
     _repeat(repeat, lambda: nvcodec.encode(source, target, options))
 
 
