@@ -1,15 +1,31 @@
-"""The same tokens under other coders: what each of them would make of a file."""
+"""The tokens of a file, and what each coder would make of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec.coders import CODERS, coder_for, coder_of, default_coder
 from nvcodec.codec.events import Listener, Progress, ignore
 from nvcodec.codec.plain import plain_errors
 from nvcodec.models import registry
+
+
+def read_grids(path: str | Path) -> Iterator[tuple[NDArray[np.uint32], int]]:
+    """Tokens [T', H', W'] and qp of each segment of a file.
+
+    Raises CorruptFileError, UnsupportedFileError.
+    """
+    with plain_errors(str(path)), bitstream.Reader(path) as reader:
+        coder = coder_for(reader.header)
+        for segment in reader.iter_segments():
+            shape = reader.header.token_shape(segment.frame_count)
+            yield coder.decode(segment.payload, shape, segment.qp), segment.qp
 
 
 def coder_sizes(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
@@ -19,18 +35,15 @@ def coder_sizes(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
     CorruptFileError, UnsupportedFileError.
     """
     with plain_errors(str(path)), bitstream.Reader(path) as reader:
-        header = reader.header
+        header, frames, segments = reader.header, reader.frames, len(reader.segments)
         release = registry.find_by_hash(header.model, header.model_sha256)
-        source = coder_for(header)
-        names = list(CODERS)[:1 + list(CODERS).index(default_coder(release))]
-        coders = {name: coder_of(release, name) for name in names}
-        sizes, tokens = dict.fromkeys(names, 0), 0
-        for i, segment in enumerate(reader.iter_segments()):
-            shape = header.token_shape(segment.frame_count)
-            grid = source.decode(segment.payload, shape, segment.qp)
-            tokens += grid.size
-            for name, coder in coders.items():
-                sizes[name] += len(coder.encode(grid, segment.qp))
-            listen(Progress(i + 1, len(reader.segments), None, "recode"))
-        return {"file": str(path), "tokens": tokens,
-                "pixels": reader.frames * header.width * header.height, "bytes": sizes}
+    names = list(CODERS)[:1 + list(CODERS).index(default_coder(release))]
+    coders = {name: coder_of(release, name) for name in names}
+    sizes, tokens = dict.fromkeys(names, 0), 0
+    for i, (grid, qp) in enumerate(read_grids(path)):
+        tokens += grid.size
+        for name, coder in coders.items():
+            sizes[name] += len(coder.encode(grid, qp))
+        listen(Progress(i + 1, segments, None, "recode"))
+    return {"file": str(path), "tokens": tokens,
+            "pixels": frames * header.width * header.height, "bytes": sizes}

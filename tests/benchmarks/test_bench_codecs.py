@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.codecs import NAMES, make_codecs
+from benchmarks.codecs import DEFAULT, NAMES, make_codecs
 from benchmarks.codecs.av1 import Av1
 from benchmarks.codecs.ffmpeg import ffmpeg_version, find_ffmpeg, has_vmaf
 from benchmarks.codecs.hevc import Hevc
-from benchmarks.codecs.nvcodec import Nvcodec, code_hash
+from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain, code_hash
 from benchmarks.codecs.vvc import Vvc
 from benchmarks.plan import next_point
 from nvcodec.errors import UsageError
@@ -63,6 +63,8 @@ def test_nvcodec_command():
     codec = Nvcodec(2, "tiny", "cpu")
     argv = codec.encode_argv(MASTER, Path("a.mvt"), 20)
     assert after(argv, "--qp") == "20" and after(argv, "--model") == "tiny"
+    assert "--rdo" in argv
+    assert "--no-rdo" in NvcodecPlain(2).encode_argv(MASTER, Path("a.mvt"), 20)
     assert after(codec.decode_argv(Path("a.mvt"), Path("d.mkv")), "decode") == "a.mvt"
     assert codec.environment()["OMP_NUM_THREADS"] == "2"
     assert codec.inner_seconds('{"seconds": [1.5, 1.0]}') == 1.5
@@ -77,7 +79,9 @@ def test_nvcodec_without_its_model_says_so(monkeypatch):
 
 def test_codecs_come_in_the_order_of_tables(ffmpeg):
     made = make_codecs(["av1", "hevc", "nvcodec", "vvc"], ffmpeg, 1, "s", "cpu")
-    assert tuple(c.name for c in made) == NAMES
+    assert tuple(c.name for c in made) == DEFAULT
+    every = make_codecs(NAMES[::-1], ffmpeg, 1, "s", "cpu")
+    assert tuple(c.name for c in every) == NAMES
     with pytest.raises(UsageError, match="unknown codec h264"):
         make_codecs(["h264"], ffmpeg, 1, "s", "cpu")
     with pytest.raises(UsageError, match="unknown codec"):
