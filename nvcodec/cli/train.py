@@ -53,6 +53,8 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--name", help="Prior, release: its name; default: the model's.")
 @click.option("--default-qp", type=click.IntRange(0, 63), default=32, show_default=True,
               help="Release: qp used when nothing is asked for.")
+@click.option("--rdo", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Release: strength of rate-distortion optimized signs.")
 @click.option("--card", type=FILE, help="Release: JSON object of facts for the index (data, ...).")
 @options.device
 @options.talk
@@ -60,7 +62,7 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
             steps: int | None, batch: int, frames: tuple[int, ...], size: int, lr: float | None,
             seed: int, init: Path | None, freeze_encoder: bool, resume: bool, compiled: bool,
             cache: Path | None, lpips_weights: Path | None, save_minutes: float,
-            eval_minutes: float, name: str | None, default_qp: int,
+            eval_minutes: float, name: str | None, default_qp: int, rdo: float,
             card: Path | None, device: str,
             as_json: bool, quiet: bool, verbose: int) -> None:
     """Train a tokenizer on folders of videos and pictures, or release a trained one.
@@ -74,7 +76,7 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
 
         facts = json.loads(card.read_text()) if card else None
         index = release(out / "checkpoint.pt", out / "release", name or model, data, default_qp,
-                        facts)
+                        rdo, facts)
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
         return
     if stage == "prior":

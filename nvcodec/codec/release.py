@@ -22,10 +22,11 @@ RUN_FACTS = {"recipe", "batch", "frames", "size", "lr", "seed"}
 
 
 def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], default_qp: int = 32,
-            provenance: dict[str, Any] | None = None) -> Path:
+            rdo: float = 0.0, provenance: dict[str, Any] | None = None) -> Path:
     """Write `name`'s averaged weights (fp16), prior, table and the folder's index, and return it.
 
-    Table and prior are those of `--stage prior`. `data` names the training folders;
+    Table and prior are those of `--stage prior`. `rdo` is the strength of rate-distortion
+    optimized signs (`registry.Release`). `data` names the training folders;
     `provenance` adds to what the index tells of data and training, or replaces it. Further models
     of an index that is already in `out` are kept.
     """
@@ -42,6 +43,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
     entry: dict[str, Any] = {
         "config": config.name, "weights": f"{name}.safetensors",
         "sha256": hashlib.sha256(data_bytes).hexdigest(), "default_qp": default_qp,
+        "rdo": rdo,
         "provenance": {
             "data": [folder.name for folder in data], "steps": state["step"],
             "hours": round(state["seconds"] / 3600, 2),
