@@ -15,7 +15,7 @@ import click
 from tqdm import tqdm
 
 import nvcodec
-from benchmarks import machine
+from benchmarks import cli, machine
 from nvcodec.codec.encode import EncodeOptions
 from nvcodec.codec.recode import coder_sizes
 
@@ -65,7 +65,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 @click.option("--model", default="s", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="JSON file for the rows.")
-def main(clips: tuple[Path, ...], qp: tuple[int, ...], model: str, output: Path | None) -> None:
+def command(clips: tuple[Path, ...], qp: tuple[int, ...], model: str, output: Path | None) -> None:
     """Bits per token of CLIPS under every token coder of the model."""
     plan = [(clip, q) for clip in clips for q in qp]
     with tempfile.TemporaryDirectory() as folder:
@@ -78,4 +78,4 @@ def main(clips: tuple[Path, ...], qp: tuple[int, ...], model: str, output: Path 
 
 
 if __name__ == "__main__":
-    main()
+    cli.main(command)

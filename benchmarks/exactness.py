@@ -18,6 +18,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks import cli
 from nvcodec.codec.coders import coder_of
 from nvcodec.codec.recode import read_grids
 from nvcodec.models import registry
@@ -87,4 +88,4 @@ def check(folder: Path, threads: int, model: str) -> None:
 
 
 if __name__ == "__main__":
-    group()
+    cli.main(group)

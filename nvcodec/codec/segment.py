@@ -17,6 +17,15 @@ from nvcodec.video.info import Frame
 Values = NDArray[np.float32]
 
 
+def strength_at(qp: float) -> float:
+    """How much of a release's RDO strength a qp takes, 0..0.7.
+
+    None at qp 0, which is for quality. Towards high qp it falls again: the higher the price of
+    bits that the network was trained under, the less is to be gained on top of it.
+    """
+    return min(1.0, qp / 24) * (1 - qp / 80)
+
+
 class SegmentEncoder:
     """Takes a segment's frames piece by piece.
 
@@ -25,13 +34,14 @@ class SegmentEncoder:
         coder: what packs its tokens.
         qp: real number 0..63 for the network; file and coder go by the nearest whole one.
         header: of the file.
-        rdo: |z| that a nat is worth where signs are chosen by cost; 0 takes them as they are.
+        rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
                  rdo: float = 0.0) -> None:
         self.stream = EncoderStream(model, qp)
-        self.coder, self.qp, self.header, self.rdo = coder, round(qp), header, rdo
+        self.coder, self.qp, self.header = coder, round(qp), header
+        self.rdo = rdo * strength_at(qp)
         self.parts: list[Values] = []
         self.pts: list[int] = []
         self.last_duration = 0

@@ -40,7 +40,8 @@ class Release:
         weights: safetensors file with its SHA-256 (hex).
         table: static probability table with its SHA-256 (hex), or None.
         prior: integer prior with its SHA-256 (hex), or None.
-        rdo: |z| that a nat is worth in rate-distortion optimization; 0 is none.
+        rdo: |z| that a nat is worth in rate-distortion optimization, before the share that each
+            qp takes of it; 0 is none.
         default_qp: quality step that looks good, used when none is asked for.
         provenance: data, steps, recipe and figures, as in the model card.
     """
