@@ -1,10 +1,10 @@
 """Bradley-Terry scores on the Elo scale, for one matrix of wins or for many at once.
 
 R. A. Bradley and M. E. Terry, "Rank analysis of incomplete block designs", Biometrika 39 (1952):
-the chance that i beats j is 1 / (1 + exp(s_j - s_i)). The Elo scale is s * 400 / ln 10. A tie counts
-as half a win for each. Scores are the likelihood's maximum, found by Newton's method; it exists and
-is unique where every condition can be reached from every other through wins (L. R. Ford, American
-Mathematical Monthly 64, 1957), which `Graph` looks at first.
+the chance that i beats j is 1 / (1 + exp(s_j - s_i)). The Elo scale is s * 400 / ln 10. A tie
+counts as half a win for each. Scores are the likelihood's maximum, found by Newton's method; it
+exists and is unique where every condition can be reached from every other through wins (L. R. Ford,
+American Mathematical Monthly 64, 1957), which `Graph` looks at first.
 """
 
 from __future__ import annotations
@@ -32,33 +32,41 @@ def hessian(wins: Array, scores: Array, ridge: float) -> Array:
     The added constant 1 lies along the direction in which nothing changes (all scores moved alike)
     and makes the matrix invertible without moving the centred solution.
     """
-    games = wins + np.swapaxes(wins, -1, -2)
     p = 1 / (1 + np.exp(scores[..., None, :] - scores[..., :, None]))
-    off = games * p * (1 - p)
-    n = scores.shape[-1]
-    eye = np.eye(n)
-    out: Array = eye * (off.sum(-1)[..., None] + ridge) - off * (1 - eye) + 1.0 / n
+    return _hessian((wins + np.swapaxes(wins, -1, -2)) * p * (1 - p), ridge)
+
+
+def _hessian(information: Array, ridge: float) -> Array:
+    n = information.shape[-1]
+    out: Array = 1.0 / n - information
+    here = np.arange(n)
+    out[..., here, here] = information.sum(-1) + ridge + 1.0 / n
     return out
 
 
-def fit(wins: Array, ridge: float = 0.0, start: Array | None = None) -> Array:
+def fit(wins: Array, ridge: float = 0.0, start: Array | None = None,
+        tolerance: float = TOLERANCE) -> Array:
     """Natural scores [..., n] with mean 0 from wins [..., n, n] of row over column.
 
     `ridge` is the precision of a normal prior on each score; without it the win graph has to be
-    strongly connected. `start` speeds up fits near a known one.
+    strongly connected. `start` speeds up fits near a known one; a step below `tolerance`
+    (natural units) ends it.
     """
     n = wins.shape[-1]
     scores = np.zeros((*wins.shape[:-2], n)) + (0 if start is None else start)
+    games = wins + np.swapaxes(wins, -1, -2)
+    won = wins.sum(-1)
     for _ in range(STEPS):
         p = 1 / (1 + np.exp(scores[..., None, :] - scores[..., :, None]))
-        lost = np.swapaxes(wins, -1, -2)
-        slope = (wins * (1 - p) - lost * p).sum(-1) - ridge * scores
-        step = np.linalg.solve(hessian(wins, scores, ridge), slope[..., None])[..., 0]
+        expected = games * p
+        slope = won - expected.sum(-1) - ridge * scores
+        matrix = _hessian(expected * (1 - p), ridge)
+        step = np.linalg.solve(matrix, slope[..., None])[..., 0]
         # Far from the maximum Newton's step can be huge.
         step *= np.minimum(1, LONGEST_STEP / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-12))
         scores = scores + step
         scores -= scores.mean(-1, keepdims=True)
-        if np.abs(step).max(initial=0) < TOLERANCE:
+        if np.abs(step).max(initial=0) < tolerance:
             break
     return scores
 

@@ -2,8 +2,8 @@
 
 A. E. Elo, "The Rating of Chessplayers, Past and Present", 1978: expected score
 E = 1 / (1 + 10^((R_other - R_own) / 400)), and after each vote R_own += K (S - E) with S = 1 for a
-win, 1/2 for a tie. The result depends on the order of votes and moves by K at each, which is why the
-report leads with Bradley-Terry (bradley_terry.py).
+win, 1/2 for a tie. The result depends on the order of votes and moves by K at each, which is why
+the report leads with Bradley-Terry (bradley_terry.py).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ A study folder:
     manifest.json   this module; the only place that joins file names to methods
     media/          XXXXXXXXXXXXXXXXXXXXXXXX.mp4: random names, the same codec and settings for all
     votes.sqlite    raters, their pairs, their votes (storage.py)
+    consent.txt     optional: the lab's own consent text, paragraphs divided by empty lines
     key             secret of this study's tickets, readable by its owner only
     report/         what report.py wrote last
 """
