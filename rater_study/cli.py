@@ -148,7 +148,7 @@ def demo(out: Path, frames: int, port: int, served: bool) -> None:
 @group.command()
 @click.option("--raters", type=click.IntRange(1, 500), default=16, show_default=True)
 @click.option("--votes", type=click.IntRange(1, 10_000), default=800, show_default=True)
-@click.option("--pace", type=click.FloatRange(0), default=0.1, show_default=True,
+@click.option("--pace", type=click.FloatRange(0), default=0.5, show_default=True,
               help="Seconds that each rater waits before an answer.")
 @click.option("--kill/--no-kill", default=True, show_default=True,
               help="End the server by SIGKILL halfway and start it again.")

@@ -9,7 +9,7 @@ after any number of raters no comparison has been asked more than once more ofte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from rater_study.manifest import GOLD, SOURCE, Manifest, Settings
@@ -96,8 +96,7 @@ def schedule(manifest: Manifest, rater: int) -> list[Slot]:
         asked = _sides(_spread(order), random)
     for clip in _draw(manifest.gold_clips, gold, random):
         slot = _sides([(clip, SOURCE, GOLD)], random)[0]
-        asked.insert(random.randint(0, len(asked)),
-                     Slot(0, GOLD_PAIR, slot.clip, slot.left, slot.right))
+        asked.insert(random.randint(0, len(asked)), replace(slot, kind=GOLD_PAIR))
     return _with_repeats(asked, repeats, random)
 
 
@@ -137,23 +136,13 @@ def _draw(pool: Sequence[str], count: int, random: Random) -> list[str]:
 
 def _with_repeats(asked: Sequence[Slot], repeats: int, random: Random) -> list[Slot]:
     """Number the slots and mix in repeats of plain ones, each well after its first time."""
-    total = len(asked) + repeats
-    first = min(REPEAT_DISTANCE, len(asked))
-    places = set(random.sample(range(first, total), min(repeats, total - first)))
-    rest = iter(asked)
-    out: list[Slot] = []
-    used: set[int] = set()
-    for number in range(len(asked) + len(places)):
-        early = [s for s in out[:max(1, number - REPEAT_DISTANCE + 1)]
-                 if s.kind == PAIR and s.number not in used]
-        if number in places and early:
-            chosen = random.choice(early)
-            used.add(chosen.number)
-            out.append(swapped(chosen, number))
-            continue
-        slot = next(rest, None)
-        if slot is None:
-            break
-        out.append(Slot(number, slot.kind, slot.clip, slot.left, slot.right))
-    out += [Slot(len(out) + i, s.kind, s.clip, s.left, s.right) for i, s in enumerate(rest)]
-    return out
+    order = [(i, False) for i in range(len(asked))]
+    plain = [i for i, slot in enumerate(asked) if slot.kind == PAIR]
+    early = [i for i in plain if i + REPEAT_DISTANCE <= len(asked)] or plain
+    for i in random.sample(early, min(repeats, len(early))):
+        first = min(order.index((i, False)) + REPEAT_DISTANCE, len(order))
+        # What is put in later only moves a repeat further away.
+        order.insert(random.randint(first, len(order)), (i, True))
+    number_of = {i: number for number, (i, again) in enumerate(order) if not again}
+    return [swapped(replace(asked[i], number=number_of[i]), number) if again
+            else replace(asked[i], number=number) for number, (i, again) in enumerate(order)]

@@ -8,11 +8,12 @@
     GET  /r/TOKEN/v/SLOT/SIDE      a video of the pair that is due; byte ranges work
 """
 
-# Annotations are not postponed here: FastAPI could not resolve those inside `router`.
-import unicodedata
-from typing import Annotated, Any, Literal
+from __future__ import annotations
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+import unicodedata
+from typing import Any, Literal
+
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,6 +64,7 @@ def router(study: Study) -> APIRouter:
     requests = Limiter(RATER_RATE, RATER_BURST)
     wrong = Limiter(WRONG_RATE, WRONG_BURST)
 
+    # A plain function and no dependency: each of these costs a turn through the thread pool.
     def rater(token: str, request: Request) -> int:
         """The rater's number; 404 for a wrong token, 429 for too much of anything."""
         number = study.identify(token) if len(token) < 80 else None
@@ -73,38 +75,40 @@ def router(study: Study) -> APIRouter:
             raise HTTPException(429, "too many requests")
         return number
 
-    Number = Annotated[int, Depends(rater)]
-
     @routes.get("", response_class=HTMLResponse)
-    def enter(token: str, number: Number) -> str:
+    def enter(token: str, request: Request) -> str:
+        number = rater(token, request)
         stage = study.stage(number)
         template = {"consent": "consent.html", "done": "thanks.html"}.get(stage, "rate.html")
         return page(template, base=f"/r/{token}", settings=study.settings,
                     consent=study.consent_text(), reference=bool(study.manifest.gold_clips))
 
     @routes.post("/consent")
-    def consent(body: ConsentBody, number: Number) -> dict[str, Any]:
+    def consent(token: str, request: Request, body: ConsentBody) -> dict[str, Any]:
+        number = rater(token, request)
         study.storage.consent(number, plain_name(body.name))
         return study.state(number)
 
     @routes.get("/state")
-    def state(number: Number) -> dict[str, Any]:
-        return study.state(number)
+    def state(token: str, request: Request) -> dict[str, Any]:
+        return study.state(rater(token, request))
 
     @routes.post("/practice")
-    def practice(number: Number) -> dict[str, Any]:
+    def practice(token: str, request: Request) -> dict[str, Any]:
+        number = rater(token, request)
         _do(lambda: study.practised(number))
         return study.state(number)
 
     @routes.post("/vote")
-    def vote(body: VoteBody, number: Number) -> dict[str, Any]:
+    def vote(token: str, request: Request, body: VoteBody) -> dict[str, Any]:
+        number = rater(token, request)
         given = Vote(body.choice, body.shown_ms, body.plays, body.drift_ms, body.window)
         _do(lambda: study.vote(number, body.slot, body.ticket, given))
         return study.state(number)
 
     @routes.get("/v/{slot}/{side}", response_class=FileResponse)
-    def video(slot: str, side: str, number: Number) -> FileResponse:
-        path = study.video(number, slot, side)
+    def video(token: str, request: Request, slot: str, side: str) -> FileResponse:
+        path = study.video(rater(token, request), slot, side)
         if path is None:
             raise HTTPException(404, "not the pair that is due")
         kind = "video/webm" if path.suffix == ".webm" else "video/mp4"

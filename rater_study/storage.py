@@ -3,7 +3,8 @@
 SQLite in write-ahead mode with synchronous=FULL: a vote is on the disk when `add_vote` returns, and
 a vote is acknowledged only then. UNIQUE (rater, slot) makes a second vote impossible, whether it
 comes from a double click, another tab, the back button or a replayed request; triggers refuse every
-change of a vote. One connection behind one lock serves all threads of the server.
+change of a vote. All threads of the server share two connections, so that reading never waits for
+the disk that a vote is being written to.
 """
 
 from __future__ import annotations
@@ -68,10 +69,11 @@ class Storage:
     """A study's database. Safe across threads."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._read_lock = threading.Lock(), threading.Lock()
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False,
-                                       timeout=10)
+            self._db, self._reader = (
+                sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+                for _ in range(2))
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
@@ -81,14 +83,15 @@ class Storage:
                              "and that the file is a study's database") from None
 
     def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
+        """Close the connections."""
+        with self._lock, self._read_lock:
             self._db.close()
+            self._reader.close()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
+        with self._read_lock:
+            return self._reader.execute(query, values).fetchall()
 
     def _write(self, *steps: tuple[str, Iterable[tuple[Any, ...]]]) -> None:
         """Statements in one transaction, on the disk when this returns."""

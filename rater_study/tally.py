@@ -73,7 +73,8 @@ class Tally:
 
     def wins(self) -> Floats:
         """Wins [n, n] of row over column."""
-        return self.grouped_wins(np.zeros_like(self.first)).sum(axis=0)
+        every: Floats = self.grouped_wins(np.zeros_like(self.first)).sum(axis=0)
+        return every
 
     def grouped_wins(self, groups: Ints) -> Floats:
         """Wins [groups, n, n], each of one group's votes."""
@@ -81,9 +82,9 @@ class Tally:
         size = count * n * n
         there = (groups * n + self.first) * n + self.second
         back = (groups * n + self.second) * n + self.first
-        # With no votes bincount would give integers.
-        flat = (np.bincount(there, self.share, size)
-                + np.bincount(back, 1 - self.share, size)).astype(np.float64)
+        flat = np.zeros(size)
+        np.add.at(flat, there, self.share)
+        np.add.at(flat, back, 1 - self.share)
         return flat.reshape(count, n, n)
 
     def only(self, conditions: Sequence[int]) -> Tally:
