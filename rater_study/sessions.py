@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rater_study import manifest, pairing, security, storage
-from rater_study.active import Selector
 from rater_study.manifest import GOLD, SOURCE
 from rater_study.pairing import Slot
 from rater_study.storage import Rater, Storage, Vote
@@ -42,7 +41,12 @@ class Study:
         self.settings = self.manifest.settings
         self.storage = Storage(folder / storage.NAME)
         self._tickets = security.Tickets(security.study_key(folder))
-        self._selector = Selector(self.manifest, self.storage) if self.settings.active else None
+        self._choose: Callable[[int, int], Slot] | None = None
+        if self.settings.active:
+            # Loads scipy, which the server can do without otherwise.
+            from rater_study.active import Selector
+
+            self._choose = Selector(self.manifest, self.storage).choose
         self._enrolling = threading.Lock()
 
     def enrol(self) -> str:
@@ -112,8 +116,8 @@ class Study:
             assert first is not None
             chosen = pairing.swapped(first, index)
         else:
-            assert self._selector is not None
-            chosen = self._selector.choose(number, index)
+            assert self._choose is not None
+            chosen = self._choose(number, index)
         self.storage.fill(number, chosen)
         # Another tab may have been faster: what the database says is what counts.
         return self.storage.slot(number, index)
