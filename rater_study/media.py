@@ -20,7 +20,8 @@ from rater_study.errors import StudyError, UsageError
 #: ffmpeg's options by codec: near lossless, first frame a key frame so that a loop starts at once.
 CODECS = {
     "h264": ("-c:v", "libx264", "-preset", "medium", "-crf", "8", "-bf", "0", "-profile:v", "high",
-             "-x264-params", "info=0"),
+             # Without the encoder's note about itself.
+             "-bsf:v", "filter_units=remove_types=6"),
     "vp9": ("-c:v", "libvpx-vp9", "-crf", "8", "-b:v", "0", "-deadline", "good", "-cpu-used", "4",
             "-row-mt", "1", "-auto-alt-ref", "0", "-lag-in-frames", "0"),
 }

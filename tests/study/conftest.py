@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,12 @@ import pytest
 
 pytest.importorskip("fastapi", reason="pip install '.[study,dev]'")
 
-from rater_study import loadtest, media, prepare, sources
+from rater_study import loadtest, prepare, sources
 from rater_study.manifest import Manifest, Settings, load
 from rater_study.sessions import Study
+from tests.study.clips import METHODS, make_clip
 
-#: Method names that would stand out in any response.
-METHODS = ("zebracodec@0.04", "zebracodec@0.01", "walrusvvc@0.02")
-SECONDS, RATE = 0.8, 25
 SMALL = Settings(votes=5, gold=0.2, repeats=0.2)
-
-
-def make_clip(target: Path, source: str, crf: int, frames: int = round(SECONDS * RATE),
-              size: str = "320x180") -> Path:
-    """A synthetic clip, lossless for crf 0."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    media.run([media.find_ffmpeg(), "-v", "error", "-y", "-f", "lavfi", "-i",
-               f"{source}=s={size}:r={RATE}", "-frames:v", str(frames), "-c:v", "libx264",
-               "-preset", "ultrafast", "-crf", str(crf), str(target)], target)
-    return target
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +74,8 @@ def find_chromium() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Headless Chromium through playwright; its absence fails where NVCODEC_REQUIRE_BROWSER is set."""
+    """Headless Chromium through playwright; where it is missing, NVCODEC_REQUIRE_BROWSER makes
+    a failure of what is a skip otherwise."""
     problem = None
     try:
         from playwright.sync_api import sync_playwright
@@ -106,10 +94,3 @@ def browser() -> Iterator[Any]:
             "--disable-background-networking", "--disable-component-update", "--disable-sync"])
         yield chromium
         chromium.close()
-
-
-def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    import sys
-
-    return subprocess.run([sys.executable, "-m", "rater_study", *arguments], capture_output=True,
-                          text=True, check=False, cwd=Path(__file__).parents[2])

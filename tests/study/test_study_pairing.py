@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -58,7 +59,7 @@ def test_repeats_come_late_and_sides_are_balanced() -> None:
     assert sum(s.kind == "repeat" for s in plan) == 20
     swapped = sum(s.left > s.right for s in plan if s.kind == "pair")
     assert abs(swapped - sum(s.kind == "pair" for s in plan) / 2) <= 1
-    neighbours = sum(a.clip == b.clip for a, b in zip(plan, plan[1:], strict=False))
+    neighbours = sum(a.clip == b.clip for a, b in pairwise(plan))
     assert neighbours < 20
 
 

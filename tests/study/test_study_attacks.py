@@ -179,7 +179,7 @@ def test_files_stay_in_the_study(real: tuple[Study, TestClient], tmp_path: Path)
         (study.folder / MEDIA / file).unlink()
         (study.folder / MEDIA / file).symlink_to(secret)
     assert client.get(f"/r/{token}/v/0/left").status_code == 404
-    files = {key: "../manifest.json" for key in study.manifest.files}
+    files = dict.fromkeys(study.manifest.files, "../manifest.json")
     study.manifest.__dict__["files"] = files
     assert client.get(f"/r/{token}/v/0/left").status_code == 404
 

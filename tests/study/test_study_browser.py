@@ -18,8 +18,9 @@ OPEN = "#choose-left:enabled"
 #: Both players' times at up to 60 pictures while both play.
 SAMPLES = """() => new Promise(resolve => {
   const [l, r] = ['left', 'right'].map(id => document.getElementById(id)), out = [];
+  const still = v => v.paused || v.ended || v.seeking;
   const tick = () => {
-    if (![l, r].some(v => v.paused || v.ended || v.seeking)) out.push([l.currentTime, r.currentTime]);
+    if (!still(l) && !still(r)) out.push([l.currentTime, r.currentTime]);
     out.length < 60 ? requestAnimationFrame(tick) : resolve(out);
   };
   tick();
@@ -92,8 +93,8 @@ def test_whole_session(browser: Any, server: Server, served: Path) -> None:
     page.wait_for_selector(OPEN)
     page.dblclick("#choose-right")
     next_pair(page, "2 of 5")
-    assert rows(served, "SELECT slot, choice, plays >= 1, shown_ms >= 760 FROM votes WHERE rater = 0") == [
-        (0, "left", 1, 1), (1, "right", 1, 1)]
+    assert rows(served, "SELECT slot, choice, plays >= 1, shown_ms >= 760 FROM votes "
+                "WHERE rater = 0") == [(0, "left", 1, 1), (1, "right", 1, 1)]
 
     # A closed tab: the same link goes on where it stopped, past consent and practice.
     page.close()

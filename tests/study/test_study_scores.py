@@ -84,7 +84,8 @@ def test_coverage(setting: Setting) -> None:
 
 def test_one_rater_gives_scores_without_intervals() -> None:
     votes = simulate(Setting(raters=1, conditions=4), np.random.default_rng(1))
-    found = bootstrap.intervals(votes, bradley_terry.elo(votes.wins()), np.random.default_rng(1), 20)
+    scores = bradley_terry.elo(votes.wins())
+    found = bootstrap.intervals(votes, scores, np.random.default_rng(1), 20)
     assert np.isnan(found.low).all() and (found.votes_sd > 0).all()
 
 
