@@ -1,8 +1,8 @@
 """Many raters at once against a real server, and a SIGKILL in the middle.
 
 `python -m rater_study loadtest` makes a study of one-frame clips (no videos are fetched), starts
-the server as a process, lets each simulated rater answer from a thread of its own, ends the server with
-SIGKILL halfway, starts it again, and compares every acknowledged vote with the database.
+the server as a process, lets each simulated rater answer from a thread of its own, ends the server
+with SIGKILL halfway, starts it again, and compares every acknowledged vote with the database.
 """
 
 from __future__ import annotations
