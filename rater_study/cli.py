@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 130 interrupted.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -209,5 +210,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point. SIGTERM counts as Ctrl-C, so that nothing half made is left."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run())

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 from statistics import fmean, median
 
 from rater_study import tally
@@ -14,8 +15,11 @@ from rater_study.pairing import GOLD_PAIR, PAIR, REPEAT
 from rater_study.storage import Storage
 from rater_study.tally import Row
 
-#: A rater below one of these is left out, once at least LEAST of that kind were answered.
-LEAST_GOLD, LEAST_REPEATS, LEAST = 0.75, 0.5, 4
+#: A rater who gets less of at least this many gold pairs right is left out.
+LEAST_GOLD, LEAST = 0.75, 4
+#: So is one whose repeats differ more often than a coin's would, at this level. Honest answers to
+#: close pairs are nearly coin tosses too, so a higher bar would leave out the honest.
+REPEAT_LEVEL = 0.01
 #: And one who chose one side this often, over at least LEAST_SIDES votes.
 MOST_ONE_SIDE, LEAST_SIDES = 0.85, 30
 
@@ -101,13 +105,18 @@ def _look(number: int, own: Sequence[Row], shared: Answers) -> Look:
     reasons = []
     if len(golds) >= LEAST and gold < LEAST_GOLD * len(golds):
         reasons.append("misses gold pairs")
-    if len(repeats) >= LEAST and alike < LEAST_REPEATS * len(repeats):
+    if coin_tail(alike, len(repeats)) < REPEAT_LEVEL:
         reasons.append("answers repeats differently")
     if len(sides) >= LEAST_SIDES and max(left, 1 - left) > MOST_ONE_SIDE:
         reasons.append("keeps to one side")
     return Look(number, len(own), gold, len(golds), alike, len(repeats), left,
                 median(r.shown_ms for r in own) / 1000, fmean(drifts) if drifts else None,
                 _agreement(number, shared), tuple(reasons))
+
+
+def coin_tail(heads: int, tosses: int) -> float:
+    """The chance that a fair coin shows at most `heads` in so many tosses."""
+    return sum(comb(tosses, k) for k in range(heads + 1)) / float(2**tosses)
 
 
 def _agreement(number: int, shared: Answers) -> float | None:

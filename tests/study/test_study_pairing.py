@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rater_study import pairing
-from rater_study.manifest import GOLD, SOURCE, Clip, Condition, Item, Manifest, Settings
+from rater_study.manifest import GOLD, SOURCE, Clip, Condition, Item, Manifest, Settings, load, save
 from rater_study.sessions import Study, due_rest
+from rater_study.storage import Vote
 
 
 def design(chosen: Settings, clips: int = 5, conditions: int = 4, holes: int = 0) -> Manifest:
@@ -89,3 +92,20 @@ def test_own_consent_text(study: Study, synthetic: Path) -> None:
     assert "voluntary" in " ".join(study.consent_text())
     (synthetic / "consent.txt").write_text("First\nparagraph.\n\nSecond.\n")
     assert study.consent_text() == ["First paragraph.", "Second."]
+
+
+def test_a_break_is_the_servers_to_give(synthetic: Path) -> None:
+    made = load(synthetic)
+    save(replace(made, settings=replace(made.settings, break_minutes=1e-4, rest_seconds=30)),
+         synthetic)
+    study = Study(synthetic)
+    study.enrol()
+    study.storage.consent(0, "")
+    study.storage.practised(0)
+    assert study.state(0)["stage"] == "rate"
+    for slot in range(2):
+        study.storage.add_vote(0, slot, Vote("left"))
+        time.sleep(0.01)
+    state = study.state(0)
+    assert state["stage"] == "break" and 29 < state["seconds"] <= 30 and "ticket" not in state
+    study.storage.close()

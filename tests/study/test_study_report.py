@@ -78,6 +78,7 @@ def test_screening(voted: Study) -> None:
     assert [bool(x.reasons) for x in looks] == [False, False, False, True]
     assert looks[3].reasons == ("keeps to one side",) and looks[3].left == 1
     assert looks[0].gold == looks[0].golds == 2 and looks[0].repeats == 2
+    assert screening.coin_tail(1, 4) == 5 / 16 and screening.coin_tail(0, 7) < 0.01
     assert looks[0].seconds == 4 and looks[0].drift_ms == 3.5
 
 
