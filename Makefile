@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint type format golden bench train clean
+.PHONY: help install test lint type format golden bench study train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,8 +35,11 @@ golden: $(READY) ## Write golden files for a NEW container or coder (never over 
 bench: $(READY) ## Quality and speed on the bundled clips beside HEVC, VVC and AV1
 	$(BIN)/python -m benchmarks.run --quick -o bench-out
 
+study: $(READY) ## Rater study of nvcodec, HEVC and VVC on the bundled clips, on http://127.0.0.1:8000
+	$(BIN)/python -m rater_study demo -o study-out
+
 train: $(READY) ## Train the default model: make train DATA=folder
 	$(BIN)/nvcodec train $(DATA) -o runs/s
 
 clean: ## Remove the environment, caches and build products
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out study-out
