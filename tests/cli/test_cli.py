@@ -39,7 +39,7 @@ def test_there_and_back(coded: Path, carphone: Path, tmp_path: Path,
     assert run(["info", str(coded), "--json", "-v"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert [s["frames"] for s in facts["segment_list"]] == [5, 5, 2]
-    assert facts["model"] == "tiny" and facts["coder"] == "table"
+    assert facts["model"] == "tiny" and facts["coder"] == "learned"
     assert run(["compare", str(tmp_path / "b.mkv"), str(coded), "--json", "--quiet",
                 "--png", str(tmp_path / "pair.png")]) == 0
     result = json.loads(capsys.readouterr().out)

@@ -33,7 +33,7 @@ def test_every_coder_holds_the_same_tokens(carphone: Path, tmp_path: Path) -> No
     assert np.array_equal(grids["none"], grids["learned"])
     assert sizes["none"]["bytes"] == sizes["table"]["bytes"] == sizes["learned"]["bytes"]
     found = sizes["none"]["bytes"]
-    assert found["none"] > max(found["table"], found["learned"])  # a prior of 10 steps
+    assert found["none"] > max(found["table"], found["learned"])
     assert sizes["none"]["tokens"] == grids["none"].size
     assert sizes["none"]["pixels"] == 30 * 176 * 144
 

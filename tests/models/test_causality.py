@@ -56,8 +56,8 @@ def test_an_image_is_a_one_frame_video(model: Tokenizer) -> None:
     clip = torch.randint(0, 256, (9, 33, 47, 3), dtype=torch.uint8)
     image = EncoderStream(model, 7).push(clip[:1])
     video = EncoderStream(model, 7).push(clip)
-    assert image.shape == (1, 5, 6)
-    assert torch.equal(image[0], video[0])
+    assert image.shape == (1, 5, 6, 18)
+    assert torch.equal(image[0] > 0, video[0] > 0)
 
 
 @settings(max_examples=8, deadline=None)
@@ -109,7 +109,7 @@ def test_paper_model_is_causal_and_streams() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (33, 8), (16, 50)])
 def test_any_size(model: Tokenizer, size: tuple[int, int]) -> None:
     clip = torch.randint(0, 256, (5, *size, 3), dtype=torch.uint8)
-    tokens = EncoderStream(model, 0).push(clip)
+    tokens = lfq.bits_to_tokens(EncoderStream(model, 0).push(clip))
     assert tokens.shape == (2, -(-size[0] // 8), -(-size[1] // 8))
     frames = DecoderStream(model, 0, *size).push(tokens)
     assert frames.shape == clip.shape
