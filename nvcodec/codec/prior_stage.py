@@ -81,7 +81,8 @@ def table_bits(examples: Sequence[Example], table: bitstream.StaticTable) -> flo
 
 
 def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], listen: Listener) -> list[Grid]:
-    return cached_grids(path, model, clips,
+    # Few clips are coded at several qp each, so that the statistics of every qp see some.
+    return cached_grids(path, model, clips, max(1, 8 // max(1, len(clips))),
                         tell=lambda i, n: listen(Progress(i, n, None, "encode clips")))
 
 

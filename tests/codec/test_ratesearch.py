@@ -108,7 +108,7 @@ def test_out_of_reach_says_what_is(keyint: int, carphone: Path, tmp_path: Path) 
     for wish, nearest, qp in ((low / 3, low, 63), (high * 3, high, 0)):
         report = coded(carphone, tmp_path, bpp=wish, **part)
         assert report.bpp == pytest.approx(nearest, rel=0.01) and set(report.qp) == {qp}
-        assert report.reach == pytest.approx((low, high), rel=0.2 if keyint == 5 else 1e-6)
+        assert report.reach == pytest.approx((low, high), rel=0.35 if keyint == 5 else 1e-6)
         (warning,) = report.warnings
         assert "out of this model's reach" in warning and "qp 63" in warning
         assert f"{report.bpp:.4g}" in warning and "\n" not in warning
