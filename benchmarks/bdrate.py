@@ -99,7 +99,10 @@ def at_rate(points: Iterable[Point], bpp: float) -> float | None:
         return known[bpp]
     if len(known) < 2 or not min(known) < bpp < max(known):
         return None
-    return Pchip((math.log(r), v) for r, v in known.items())(math.log(bpp))
+    by_log = {math.log(r): v for r, v in known.items()}  # rates a rounding apart share one
+    if len(by_log) < 2:
+        return None
+    return Pchip(by_log.items())(math.log(bpp))
 
 
 def front(points: Iterable[Point]) -> list[Point]:
