@@ -64,6 +64,7 @@ class Prior(nn.Module):
         self.own = QuantLinear(bits, units, kind=SIGNS, shift=6)
         self.hint = QuantLinear(bits, units, kind=LOGITS, shift=6)
         self.out = QuantLinear(units, bits, shift=7)
+        self.hint.bias.requires_grad_(False)  # the hidden units have a bias already
         with torch.no_grad():  # begin near even odds
             self.direct.weight.mul_(0.1)
             self.out.weight.mul_(0.1)
