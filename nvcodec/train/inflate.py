@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from pathlib import Path
 
 import torch
@@ -14,7 +16,8 @@ def load_initial(objective: nn.Module, path: Path) -> None:
     """Load a .safetensors release or a training checkpoint (its averages) as starting weights.
 
     A kernel that is shorter in time is placed in the temporally last slice of the longer one
-    (paper, section 3.2), so that stills come out as before. Other shape differences are errors.
+    (paper, section 3.2), so that stills come out as before. Residual blocks that the saved network
+    lacks begin as the identity, so that a deeper one goes on from it. Other differences are errors.
     """
     from safetensors.torch import load_file
 
@@ -27,10 +30,25 @@ def load_initial(objective: nn.Module, path: Path) -> None:
         rate = {k[6:]: v for k, v in state["objective"].items() if k.startswith("prior.")}
         objective.prior.load_state_dict(rate)  # type: ignore[union-attr]
     target = tokenizer.state_dict()
-    if missing := sorted(set(target) ^ set(saved)):
-        raise InputError(f"{path} is of another architecture: {missing[0]} differs",
+    added = set(target) - set(saved)
+    if odd := sorted((set(saved) - set(target)) | {k for k in added if not _IN_BLOCK.search(k)}):
+        raise InputError(f"{path} is of another architecture: {odd[0]} differs",
                          "start from weights of the same --model")
-    tokenizer.load_state_dict({k: inflate(saved[k].float(), v.shape) for k, v in target.items()})
+    for name in added:
+        if _last_convolution(name, target):
+            target[name].zero_()
+    tokenizer.load_state_dict({k: v if k in added else inflate(saved[k].float(), v.shape)
+                               for k, v in target.items()})
+
+
+#: A parameter of a residual block of an encoder or decoder stage.
+_IN_BLOCK = re.compile(r"\bstages\.\d+\.\d+\.")
+
+
+def _last_convolution(name: str, names: Container[str]) -> bool:
+    """Whether `name` belongs to a residual block's last convolution; zero makes it the identity."""
+    found = re.fullmatch(r"(.*\.convs\.)(\d+)\.(weight|bias)", name)
+    return found is not None and f"{found[1]}{int(found[2]) + 1}.weight" not in names
 
 
 def inflate(weight: Tensor, shape: torch.Size) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from nvcodec.errors import InputError
@@ -21,9 +22,10 @@ from nvcodec.train import losses
 from nvcodec.train.checkpoint import load_checkpoint
 from nvcodec.train.data import ClipPool, ClipShape
 from nvcodec.train.discriminator import BlurPool, Discriminator
-from nvcodec.train.inflate import inflate
+from nvcodec.train.inflate import inflate, load_initial
 from nvcodec.train.loop import RunSpec, Trainer, train
 from nvcodec.train.losses import bit_costs
+from nvcodec.train.objective import Objective
 from nvcodec.train.optim import orthogonalize
 from nvcodec.train.recipes import RECIPES
 
@@ -163,6 +165,25 @@ def test_inflated_kernels_act_as_before_on_stills() -> None:
     assert torch.equal(new[:, :, 2], old[:, :, 0]) and not new[:, :, :2].any()
     with pytest.raises(InputError, match="cannot inflate"):
         inflate(old, torch.Size((3, 2, 3, 5, 5)))
+
+
+def test_a_deeper_network_goes_on_from_a_shallower_one(tmp_path: Path) -> None:
+    """Blocks that the saved network lacks change nothing at first, and learn."""
+    shallow = CONFIGS["tiny"]
+    deep = replace(shallow, encoder_blocks=(1, 2, 0, 3))
+    old = Tokenizer(shallow)
+    file = tmp_path / "old.safetensors"
+    save_file(old.state_dict(), file)
+    objective = Objective(deep, RECIPES["codec"], None)
+    load_initial(objective, file)
+    x = torch.rand(1, 5, 32, 32, 3) * 2 - 1
+    qp = torch.tensor([20])
+    assert torch.equal(old.encode(x, qp), objective.tokenizer.encode(x, qp))
+    objective.tokenizer.encode(x, qp).sum().backward()
+    added = objective.tokenizer.encoder.stages[0][0].convs[-1].weight
+    assert added.grad is not None and added.grad.any()
+    with pytest.raises(InputError, match="another architecture"):
+        load_initial(Objective(replace(deep, qp_width=0), RECIPES["codec"], None), file)
 
 
 def test_orthogonalized_updates() -> None:
