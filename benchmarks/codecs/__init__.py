@@ -8,11 +8,11 @@ from benchmarks.codecs.av1 import Av1
 from benchmarks.codecs.base import Codec
 from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.codecs.hevc import Hevc
-from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain
+from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain, NvcodecSearch
 from benchmarks.codecs.vvc import Vvc
 from nvcodec.errors import UsageError
 
-OWN = {"nvcodec": Nvcodec, "nvcodec-plain": NvcodecPlain}
+OWN = {"nvcodec": Nvcodec, "nvcodec-search": NvcodecSearch, "nvcodec-plain": NvcodecPlain}
 ANCHORS = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
 #: In the order of tables: the codec under test first, then what it is compared with.
 NAMES = (*OWN, *ANCHORS)

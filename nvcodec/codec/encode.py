@@ -24,6 +24,7 @@ from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of
 from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
+from nvcodec.codec.refine import Refiner, load_perceptual
 from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.errors import InputError, OutputError, UsageError
 from nvcodec.models import registry
@@ -33,6 +34,9 @@ from nvcodec.segments import Lookahead, pieces
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
+
+#: Gradient steps after which nothing is to be gained any more.
+MAX_EFFORT = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class EncodeOptions:
         audio: copy the audio tracks.
         device: "auto", "cpu", "cuda", ...
         rdo: let the learned prior choose the sign of small latent values by its cost.
+        effort: gradient steps that search for better latent values; 0 takes the encoder's.
         verify: read the file back and compare every token.
         force: replace an existing target.
     """
@@ -68,6 +73,7 @@ class EncodeOptions:
     audio: bool = True
     device: str = "auto"
     rdo: bool = True
+    effort: int = 0
     verify: bool = False
     force: bool = False
 
@@ -83,6 +89,8 @@ class EncodeOptions:
                 raise UsageError(f"{name} {value} is not a size", "give a number above 0")
         if self.coder is not None and self.coder not in CODERS:
             raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
+        if not 0 <= self.effort <= MAX_EFFORT:
+            raise UsageError(f"effort {self.effort} is not in 0..{MAX_EFFORT}", "0 is fastest")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
 
@@ -119,6 +127,7 @@ class _Job:
         self.coder_name = options.coder or default_coder(self.release)
         self.coder = coder_of(self.release, self.coder_name)
         self.rdo = self.release.rdo if options.rdo else 0.0
+        self.perceptual = load_perceptual() if options.effort else None
         self.header = mapping.make_header(
             self.info, self.release, self.coder.coder, options.keyint)
         _check_room(self.header, options.keyint)
@@ -212,7 +221,8 @@ class _Job:
 
     def _code(self, frames: Iterable[Frame], qp: float, stage: str) -> Coded:
         """Code one segment; `stage` is what listeners are told."""
-        segment = SegmentEncoder(self.model, self.coder, qp, self.header, self.rdo)
+        segment = SegmentEncoder(
+            self.model, self.coder, qp, self.header, self.rdo, self._refiner(qp))
         for piece in pieces(frames, self.options.keyint, self.step):
             segment.add(piece, self.shift)
             self._tell(stage, len(piece.frames))
@@ -221,6 +231,12 @@ class _Job:
             self.coded_bytes += coded.size
             self._tell(stage, 0)  # now with this segment's bits
         return coded
+
+    def _refiner(self, qp: float) -> Refiner | None:
+        """A fresh one for a segment, where search was asked for."""
+        if self.perceptual is None:
+            return None
+        return Refiner(self.model, round(qp), self.options.effort, self.perceptual)
 
     def _tell(self, stage: str, frames: int) -> None:
         """Tell listeners of so many more frames; 0 where the coded bytes have changed instead."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from nvcodec.errors import InputError
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Tokenizer
-from nvcodec.train import losses
 from nvcodec.train.checkpoint import load_checkpoint
 from nvcodec.train.data import ClipPool, ClipShape
 from nvcodec.train.discriminator import BlurPool, Discriminator
@@ -30,18 +27,9 @@ from nvcodec.train.optim import orthogonalize
 from nvcodec.train.recipes import RECIPES
 
 
-class StandIn(nn.Module):
-    """In place of LPIPS, whose backbone weights are not here: distance of blurred pictures."""
-
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return nn.functional.avg_pool2d(a - b, 8).abs().mean((1, 2, 3), keepdim=True)
-
-
 @pytest.fixture(autouse=True)
-def _no_backbone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(losses, "load_lpips", lambda net, weights: StandIn())
+def _no_backbone(blurred_distance: None) -> None:
     torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="module")
