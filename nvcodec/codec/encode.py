@@ -127,11 +127,12 @@ class _Job:
         self.coder_name = options.coder or default_coder(self.release)
         self.coder = coder_of(self.release, self.coder_name)
         self.rdo = self.release.rdo if options.rdo else 0.0
-        self.perceptual = load_perceptual() if options.effort else None
         self.header = mapping.make_header(
             self.info, self.release, self.coder.coder, options.keyint)
         _check_room(self.header, options.keyint)
-        self.model = registry.load(self.release, pick_device(options.device))
+        device = pick_device(options.device)
+        self.model = registry.load(self.release, device)
+        self.perceptual = load_perceptual(device) if options.effort else None
         self.step = piece_frames(self.info.width, self.info.height)
         info = self.info if options.audio else replace(self.info, audio=())
         self.audio = AudioCopier(source, info, options.start, options.duration, stack)

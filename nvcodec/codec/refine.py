@@ -28,9 +28,9 @@ STRIDE = 4
 NETS = ("alex", "squeeze")
 
 
-def load_perceptual(weights: Path | None = None) -> Perceptual:
+def load_perceptual(device: torch.device, weights: Path | None = None) -> Perceptual:
     """The backbones that distortion is measured with; ModelError where they are not to be had."""
-    return Perceptual(NETS, weights)
+    return Perceptual(NETS, weights).to(device)
 
 
 class Refiner:

@@ -27,7 +27,7 @@ def model(tiny: None) -> Tokenizer:
 @pytest.fixture
 def perceptual(blurred_distance: None) -> Perceptual:
     del blurred_distance
-    return load_perceptual()
+    return load_perceptual(torch.device("cpu"))
 
 
 def moving_noise(frames: int, height: int, width: int) -> torch.Tensor:
