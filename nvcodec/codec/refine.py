@@ -1,9 +1,8 @@
-"""Encoder-side search: latent values go downhill before their signs are coded (`--effort`).
+"""The encoder's search (`--effort`): better tokens for the very same decoder.
 
 The encoder network guesses in one pass. A few gradient steps on its latent values, through the
-decoder and the distortion that both were trained with, find better signs for the very same
-decoder (Campos et al. 2019, "Content adaptive optimization for neural image compression"; Yang et
-al. 2020, "Improving inference for neural image compression"). Decoders need not know.
+decoder and by the distortion that both were trained with, find better ones (see
+`nvcodec.models.search`). Decoders need not know.
 """
 
 from __future__ import annotations
@@ -15,14 +14,12 @@ from torch import Tensor
 
 from nvcodec.models import lfq
 from nvcodec.models.conv import StreamState
+from nvcodec.models.search import descend
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.losses import Perceptual, temporal_l1
 
 #: Weight of frame differences beside L1 and LPIPS, as in the recipes that trained the weights.
 TEMPORAL = 0.25
-#: First step, in units of the latent values, whose mean square is 1; the last one is a quarter.
-STEP = 0.15
-MOMENTUM = 0.5
 #: LPIPS looks at every fourth picture, at others in each step: nearly as good for half the time.
 STRIDE = 4
 NETS = ("alex", "squeeze")
@@ -56,30 +53,20 @@ class Refiner:
             pixels: uint8 RGB [T, H, W, 3] that they stand for.
 
         Returns:
-            values of the same shape, on the CPU; small where a sign hardly matters.
+            values of the same shape, on the CPU.
         """
         weight = self.model.decoder.stem.weight
-        source = pixels.to(weight.device, weight.dtype) / 127.5 - 1
-        z = z.to(weight.device, weight.dtype)
-        speed = torch.zeros_like(z)
-        for step in range(self.steps):
-            slope = self._slope(z, source, step)
-            speed = MOMENTUM * speed + (1 - MOMENTUM) * slope
-            z = z - STEP * (1 - 0.75 * step / self.steps) * speed
-        with torch.no_grad():  # what the decoder will remember of this piece
-            self.model.decode(lfq.quantize(z)[None], self.qp, self.state)
-        return z.float().cpu()
+        source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
+        height, width = source.shape[2:4]
 
-    def _slope(self, z: Tensor, source: Tensor, step: int) -> Tensor:
-        """Gradient of the distortion, its mean square 1."""
-        height, width = source.shape[1:3]
-        with torch.enable_grad():
-            z = z.detach().requires_grad_(True)
+        def distortion(q: Tensor, step: int) -> Tensor:
             past = StreamState(self.state)  # what a trial decoding learns is not kept
-            made = self.model.decode(lfq.quantize(z)[None], self.qp, past)[0, :, :height, :width]
-            looked = slice(step % STRIDE % len(source), None, STRIDE)
-            loss = (self.perceptual(made[looked], source[looked]) + (made - source).abs().mean()
-                    + TEMPORAL * temporal_l1(made[None], source[None]))
-            slope, = torch.autograd.grad(loss, z)
-        return slope / (slope.square().mean().sqrt() + 1e-12)
+            made = self.model.decode(q, self.qp, past)[:, :, :height, :width]
+            looked = slice(step % STRIDE % source.shape[1], None, STRIDE)
+            lpips: Tensor = self.perceptual(made[0, looked], source[0, looked])
+            return lpips + (made - source).abs().mean() + TEMPORAL * temporal_l1(made, source)
 
+        z = descend(z.to(weight.device, weight.dtype)[None], distortion, self.steps)
+        with torch.no_grad():  # what the decoder will remember of this piece
+            self.model.decode(lfq.quantize(z), self.qp, self.state)
+        return z[0].float().cpu()

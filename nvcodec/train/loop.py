@@ -86,7 +86,8 @@ class Trainer:
         self._ahead: dict[int, Future[Batch]] = {}
         if spec.compile:
             # One graph for each clip length; a shape-generic one is slower by half on CPUs.
-            self.objective.tokenizer.compile(dynamic=False)
+            for part in (self.objective.tokenizer.encoder, self.objective.tokenizer.decoder):
+                part.compile(dynamic=False)
         self.forward = self._share(self.objective)
 
     def _join(self) -> torch.device:

@@ -16,6 +16,7 @@ from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.train import losses
 from nvcodec.train.checkpoint import load_checkpoint
 from nvcodec.train.data import ClipPool, ClipShape
 from nvcodec.train.discriminator import BlurPool, Discriminator
@@ -88,6 +89,24 @@ def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
     assert not list(out.glob("*.part"))
     train(replace(spec, steps=12), resume=True, quiet=True)
     assert load_checkpoint(out / "checkpoint.pt")["step"] == 12
+
+
+def test_search_in_the_loop(spec: RunSpec) -> None:
+    """The searched signs give less distortion than the encoder's own, and both networks learn."""
+    trainer = Trainer(replace(spec, recipe="search"))
+    objective, batch = trainer.objective, trainer.next_batch()
+    x = batch.pixels.float() / 127.5 - 1
+    z = objective.tokenizer.encode(x, batch.qp)
+    q, pull = objective._quantize(z, x, batch.qp)
+    plain, found = (losses.temporal_l1(y, x) + (y - x).abs().mean() for y in (
+        objective.tokenizer.decode(v, batch.qp) for v in (torch.where(z > 0, 1.0, -1.0), q)))
+    assert found < plain and pull > 0
+    assert all(p.grad is None for p in objective.tokenizer.parameters())
+    before = [p.detach().clone() for p in objective.tokenizer.parameters()]
+    assert np.isfinite(trainer.train_step()["loss"])
+    changed = [not torch.equal(a, b) for a, b in
+               zip(before, objective.tokenizer.parameters(), strict=True)]
+    assert sum(changed) > len(changed) // 2
 
 
 def test_the_paper_recipe_steps(spec: RunSpec) -> None:
