@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from rater_study.errors import StudyError, UsageError
+from nvcodec.errors import UsageError
+from rater_study.errors import StudyError
 
 #: ffmpeg's options by codec: near lossless, first frame a key frame so that a loop starts at once.
 CODECS = {
