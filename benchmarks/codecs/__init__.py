@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from benchmarks.codecs.av1 import Av1
 from benchmarks.codecs.base import Codec
-from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.codecs.hevc import Hevc
 from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain
 from benchmarks.codecs.vvc import Vvc
+from benchmarks.ffmpeg import find_ffmpeg
 from nvcodec.errors import UsageError
 
 OWN = {"nvcodec": Nvcodec, "nvcodec-plain": NvcodecPlain}
