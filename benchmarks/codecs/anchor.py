@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ class Anchor(Codec):
                 "-c:v", self.encoder, "-preset", self.preset, *self.options(point),
                 "-f", self.muxer, str(stream)]
 
+    @abstractmethod
     def options(self, point: int) -> list[str]:
         """The encoder's own options for a rate point."""
-        raise NotImplementedError
 
     def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
         """The decoder's own samples: FFV1 for .mkv (bit depth and colour tags kept), else raw."""
