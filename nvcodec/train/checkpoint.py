@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -21,6 +22,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load onto the CPU; tensors and plain values only, never arbitrary pickles."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def saved_prior(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The float prior that a checkpoint's objective learned beside the tokenizer; may be empty."""
+    return {k.removeprefix("prior."): v for k, v in state["objective"].items()
+            if k.startswith("prior.")}
 
 
 class Average:
