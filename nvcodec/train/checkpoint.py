@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nvcodec.video.atomic import atomic_output
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write beside the target and rename, so that a kill leaves the old checkpoint whole."""
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    partial.replace(path)
+    with atomic_output(path, force=True) as partial:
+        torch.save(state, partial)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
