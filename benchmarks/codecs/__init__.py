@@ -13,7 +13,7 @@ from benchmarks.ffmpeg import find_ffmpeg
 from nvcodec.errors import UsageError
 
 OWN = {"nvcodec": Nvcodec, "nvcodec-plain": NvcodecPlain}
-ANCHORS = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
+ANCHORS: dict[str, type[Hevc] | type[Vvc] | type[Av1]] = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
 #: In the order of tables: the codec under test first, then what it is compared with.
 NAMES = (*OWN, *ANCHORS)
 DEFAULT = ("nvcodec", *ANCHORS)
