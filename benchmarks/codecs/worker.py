@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 import nvcodec
-from nvcodec.errors import NvcodecError
+from nvcodec.cli.run import run_command
 
 
 @click.group()
@@ -66,8 +66,4 @@ def _repeat(count: int, job) -> None:  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    try:
-        group(standalone_mode=False)
-    except NvcodecError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+    sys.exit(run_command(group, None, "nvcodec"))

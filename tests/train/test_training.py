@@ -193,6 +193,29 @@ def test_a_deeper_network_goes_on_from_a_shallower_one(tmp_path: Path) -> None:
         load_initial(Objective(replace(deep, qp_width=0), RECIPES["codec"], None), file)
 
 
+def test_a_checkpoint_without_a_prior_starts_a_fresh_one(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its tokenizer is taken over; a prior of another size is an error, not a traceback."""
+    config, file = CONFIGS["tiny"], tmp_path / "old.pt"
+    old, other = Tokenizer(config), Objective(config, RECIPES["codec"], None)
+    state = {"ema": {"steps": 1, "shadow": old.state_dict()}, "objective": {}}
+    torch.save(state, file)
+    fresh = {k: v.clone() for k, v in other.prior.state_dict().items()}
+    load_initial(other, file)
+    assert all(torch.equal(v, fresh[k]) for k, v in other.prior.state_dict().items())
+    assert all(torch.equal(v, old.state_dict()[k]) for k, v in other.tokenizer.state_dict().items())
+    assert "old.pt holds no prior" in caplog.text
+    caplog.clear()
+    saved = {f"prior.{k}": v + 1 for k, v in fresh.items()}
+    torch.save({**state, "objective": saved}, file)
+    load_initial(other, file)
+    assert all(torch.equal(v, fresh[k] + 1) for k, v in other.prior.state_dict().items())
+    assert not caplog.records
+    torch.save({**state, "objective": {"prior.x": torch.zeros(1)}}, file)
+    with pytest.raises(InputError, match="its prior differs"):
+        load_initial(other, file)
+
+
 def test_orthogonalized_updates() -> None:
     torch.manual_seed(0)
     for shape in ((16, 40), (40, 16)):
