@@ -69,8 +69,8 @@ def lost_between(
         problems: the damage that lies between; nothing is lost where there was none.
         header: of the file.
 
-    Returns an empty list too where nothing tells how much is missing: at the end of a file without
-    INDX, or for a gap of more frames than one segment may have.
+    Returns an empty list too where nothing tells how much is missing: at the end of a cut file, or
+    for a gap of more frames than one segment may have.
     """
     if not problems:
         return []
@@ -101,15 +101,22 @@ def _is_listed(segment: Segment, entry: SegmentEntry) -> bool:
 def _chain(
     before: int | None, after: int | None, problems: Sequence[BitstreamError], header: Header
 ) -> list[LostSegment]:
-    """Damaged chunks whose times join their neighbours exactly; empty where they do not."""
+    """Damaged chunks whose times join their neighbours exactly; empty where they do not.
+
+    At the end of the file joining the whole segment before has to do.
+    """
+    if before is None and after is None:
+        return []
     out: list[LostSegment] = []
     for problem in problems:
         found = _salvage(problem, header)
-        if found is None or (before is not None and found.first_pts != before):
+        if found is None or found.frame_count > header.keyint:
+            return []
+        if before is not None and found.first_pts != before:
             return []
         out.append(LostSegment(found.pts, found.end_pts, problem))
         before = found.end_pts
-    return out if after is not None and before == after else []
+    return out if after is None or before == after else []
 
 
 def _even(

@@ -8,10 +8,10 @@ from importlib import import_module
 import click
 
 import nvcodec
+from nvcodec.cli import options
 from nvcodec.errors import NvcodecError
 
 VERBS = ("encode", "decode", "info", "verify", "compare", "models", "train", "demo")
-INTERRUPTED = 130
 
 
 class Verbs(click.Group):
@@ -54,7 +54,7 @@ def run(args: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; nothing was written", err=True)
-        return INTERRUPTED
+        return options.INTERRUPTED
     except NvcodecError as error:
         return _fail(error, str(error), error.exit_code, args)
     except BrokenPipeError:

@@ -111,7 +111,7 @@ class _Job:
                 elif isinstance(item, bitstream.AudioPackets) and self.options.audio:
                     for packet in self._wanted_audio(item):
                         writing.put(partial(out.write_audio, packet))
-            if done == filled:
+            if not done:
                 raise self._nothing()
         warnings = [str(gap) for gap in self.gaps]
         return DecodeReport(

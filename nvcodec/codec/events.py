@@ -39,6 +39,7 @@ class EncodeReport:
         seconds: the search for a wished rate included, start-up of the model not.
         wanted_bpp: what the wished rate or size comes to, None where none was wished.
         passes: frames that went through the network over the source's frames; 1 without a wish.
+        partial: it was stopped before the source's end.
         reach: lowest and highest bpp measured on this source, where the wish lay outside.
     """
 
@@ -59,6 +60,7 @@ class EncodeReport:
     passes: float = 1.0
     reach: tuple[float, float] | None = None
     verified: bool = False
+    partial: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
