@@ -109,6 +109,8 @@ def _chain(
         return []
     out: list[LostSegment] = []
     for problem in problems:
+        if isinstance(problem, ChunkCrcError) and problem.tag != b"SEGM":
+            continue  # a whole chunk, but no frames
         found = _salvage(problem, header)
         if found is None or found.frame_count > header.keyint:
             return []

@@ -46,7 +46,7 @@ def main() -> None:
 def run(args: list[str]) -> int:
     """Run a command line; returns the exit code."""
     try:
-        group.main(args, prog_name="nvcodec", standalone_mode=False)
+        code = group.main(args, prog_name="nvcodec", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
@@ -61,7 +61,7 @@ def run(args: list[str]) -> int:
         return 1
     except (OSError, MemoryError) as error:
         return _fail(error, str(error) or "out of memory; use smaller frames", 1, args)
-    return 0
+    return code if isinstance(code, int) else 0  # click returns what a verb left with
 
 
 def _fail(error: BaseException, message: str, code: int, args: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from itertools import accumulate
 from pathlib import Path
@@ -79,7 +80,8 @@ def examine(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
     "ok" is then False, "damaged" has a row for each segment that is lost, and "problems" the rest.
     Raises CorruptFileError where no segment can be found, and UnsupportedFileError.
     """
-    with plain_errors(str(path)), _open_to_examine(path) as reader:
+    with plain_errors(str(path)), ExitStack() as stack:
+        reader, problems = _open_to_examine(path, stack)
         coder = coder_for(reader.header)
         slots = slots_of(reader)
         lost: dict[int, bitstream.LostSegment] = {}
@@ -97,8 +99,8 @@ def examine(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
         numbers = [0, *accumulate(s.frame_count for s in slots)]
         rows = [{"segment": i} | asdict(gap_of(one, numbers[i], slots[0].first_pts, reader.header))
                 for i, one in lost.items()]
-        packets, problems = _rest(reader)
-        problems = other_problems(reader.problems, (x.error for x in lost.values())) + problems
+        packets, others = _rest(reader)
+        problems += other_problems(reader.problems, (x.error for x in lost.values())) + others
         return {"file": str(path), "ok": not rows and not problems, "segments": len(slots),
                 "frames": numbers[-1], "audio_packets": packets,
                 "meta_keys": [] if problems else sorted(reader.meta),
@@ -120,15 +122,19 @@ def damaged(result: dict[str, Any]) -> CorruptFileError:
         "all else is whole: decode with --conceal or --recover")
 
 
-def _open_to_examine(path: str | Path) -> bitstream.Reader:
-    """The file by its index, or what recovery finds where its framing is damaged."""
+def _open_to_examine(path: str | Path, stack: ExitStack) -> tuple[bitstream.Reader, list[str]]:
+    """The file by its index, or what recovery finds where that is refused.
+
+    Also returns why it is refused where recovery notes nothing: chunks that contradict each other.
+    """
     try:
-        return bitstream.Reader(path)
+        return stack.enter_context(bitstream.Reader(path)), []
     except bitstream.CorruptError as error:
         try:
-            return bitstream.Reader(path, recover=True)
+            reader = stack.enter_context(bitstream.Reader(path, recover=True))
         except bitstream.CorruptError:
             raise error from None
+        return reader, [] if reader.problems else [str(error)]
 
 
 def _rest(reader: bitstream.Reader) -> tuple[int, list[str]]:
