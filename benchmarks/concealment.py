@@ -18,10 +18,17 @@ import nvcodec
 from benchmarks import cli, machine
 from benchmarks.table import Table
 from nvcodec.codec.compare import frames_of
-from nvcodec.codec.pictures import between
 from nvcodec.quality import Meter
 
 RGB = NDArray[np.uint8]
+
+
+def between(before: RGB, after: RGB, share: float) -> RGB:
+    """A picture `share` (0..1) of the way from one to the other."""
+    mixed: RGB = (before * (1 - share) + after * share).round().astype(np.uint8)
+    return mixed
+
+
 #: Name -> (picture before, picture after, share of the way) -> picture shown.
 WAYS: dict[str, Callable[[RGB, RGB, float], RGB]] = {
     "hold the last": lambda before, _after, _share: before,

@@ -34,8 +34,8 @@ class DecodeOptions:
         crf: quality of the output's encoder; None is visually lossless.
         audio: write the audio tracks.
         recover: read what is whole of a truncated or damaged file, and leave out the rest.
-        conceal: as recover, but put pictures in place of lost segments: the last whole one, faded
-            into the next. Number and times of the frames stay right.
+        conceal: as recover, but hold the last whole picture in place of lost segments. Number and
+            times of the frames stay right.
         device: "auto", "cpu", "cuda", ...
         force: replace an existing target.
     """
@@ -182,10 +182,12 @@ class _Job:
         return self._read_all([read for _, read in sorted(reads, key=lambda r: r[0])])
 
     def _widen(self, slots: list[Slot], a: int, b: int) -> tuple[int, int]:
-        """Take in the next whole segments around lost ends: their pictures are to stand in."""
-        if self.options.conceal and (a > 0 or b + 1 < len(slots)):
-            while a > 0 and self._is_lost(slots[a]):
-                a -= 1
+        """Take in the whole segment before a lost beginning, or else the one behind."""
+        if not self.options.conceal or (a == 0 and b + 1 == len(slots)):
+            return a, b
+        while a > 0 and self._is_lost(slots[a]):
+            a -= 1
+        if self._is_lost(slots[a]):
             while b + 1 < len(slots) and self._is_lost(slots[b]):
                 b += 1
         return a, b

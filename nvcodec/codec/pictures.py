@@ -119,27 +119,16 @@ class Pictures:
             self._lost.append(lost)
 
     def _fill(self, after: RGB | None) -> Iterator[DecodedFrame]:
-        """Frames for all that was lost since the last whole segment."""
+        """Frames for all that was lost since the last whole segment: its last picture, held.
+
+        A lost beginning shows the first whole picture. Held pictures are nearer to what was lost,
+        by LPIPS, than fades are: docs/robustness.md has the figures.
+        """
         lost, self._lost = self._lost, []
-        before = after if self._before is None else self._before
-        if before is None:
+        shown = after if self._before is None else self._before
+        if shown is None:
             return
-        total, done = sum(one.frame_count for one in lost), 0
         for one in lost:
             for pts, end in pairwise((*one.pts, one.end_pts)):
-                done += 1
                 if self.since <= pts < self.until:
-                    yield DecodedFrame(
-                        between(before, before if after is None else after, done / (total + 1)),
-                        pts, max(0, end - pts), is_filled=True)
-
-
-def between(before: RGB, after: RGB, share: float) -> RGB:
-    """A picture `share` (0..1) of the way from one to the other, uint8 as they are."""
-    if before is after:
-        return before
-    weight = round(share * 256)
-    a, b = before.astype(np.uint16), after.astype(np.uint16)
-    mixed = a * np.uint16(256 - weight) + b * np.uint16(weight) + np.uint16(128)
-    out: RGB = (mixed >> 8).astype(np.uint8)
-    return out
+                    yield DecodedFrame(shown, pts, max(0, end - pts), is_filled=True)

@@ -96,8 +96,8 @@ def test_a_size_that_changes_is_refused(tiny: str, tmp_path: Path,
 @pytest.mark.parametrize(("transfer", "name"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG")])
 def test_hdr_is_refused_by_name(tiny: str, tmp_path: Path, transfer: str, name: str,
                                 capsys: pytest.CaptureFixture[str]) -> None:
-    source = make(tmp_path / "hdr.mkv", f"{SOURCES['hevc10.mkv']} -color_primaries bt2020 "
-                  f"-colorspace bt2020nc -color_trc {transfer}")
+    source = make(tmp_path / "hdr.mkv", f"{SOURCES['hevc10.mkv']} -vf format=yuv420p10le,setparams="
+                  f"color_primaries=bt2020:colorspace=bt2020nc:color_trc={transfer}")
     assert run(["encode", str(source), "-o", str(tmp_path / "a.mvt"), "--model", tiny]) == 1
     assert name in capsys.readouterr().err
 
