@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import bitstream
-from nvcodec.codec.decode import SegmentDecoder
 from nvcodec.codec.events import Listener, Progress, ignore
+from nvcodec.codec.pictures import SegmentDecoder
 from nvcodec.codec.plain import plain_errors
 from nvcodec.errors import UsageError
 from nvcodec.quality import RGB, Meter, side_by_side, zip_frames

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Iterable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -100,24 +100,36 @@ class EncodeOptions:
         return any(w is not None for w in (self.bpp, self.bitrate, self.size))
 
 
+class _StoppedError(KeyboardInterrupt):
+    """A search for a rate was stopped."""
+
+
+def _never() -> bool:
+    return False
+
+
 def encode(source: str | Path, target: str | Path, options: EncodeOptions | None = None,
-           listen: Listener = ignore) -> EncodeReport:
+           listen: Listener = ignore, stop: Callable[[], bool] = _never) -> EncodeReport:
     """Encode a video or still image to `target` ("-" is standard output).
+
+    `stop` is asked before each frame: from True on, the file is finished with the frames so far
+    (`report.partial`); KeyboardInterrupt where there are none yet.
 
     Raises InputError, OutputError, UsageError, UnsupportedFileError (see `nvcodec.errors`); the
     target appears only when it is whole.
     """
     options = options or EncodeOptions()
     with plain_errors(str(source), InputError), ExitStack() as stack:
-        return _Job(str(source), str(target), options, listen, stack).run()
+        return _Job(str(source), str(target), options, listen, stop, stack).run()
 
 
 class _Job:
     """One encode: everything that its steps share."""
 
     def __init__(self, source: str, target: str, options: EncodeOptions, listen: Listener,
-                 stack: ExitStack) -> None:
+                 stop: Callable[[], bool], stack: ExitStack) -> None:
         self.source, self.target, self.options, self.listen = source, target, options, listen
+        self.stop, self.partial = stop, False
         self.file = None if target == "-" else AtomicFile(target, options.force)
         if self.file:
             stack.callback(self.file.abort)
@@ -167,7 +179,7 @@ class _Job:
 
     def _report(self, totals: bitstream.Totals, pilot: Pilot | None,
                 seconds: float) -> EncodeReport:
-        verdict = pilot.verdict(totals) if pilot else Verdict()
+        verdict = pilot.verdict(totals) if pilot and not self.partial else Verdict()
         return EncodeReport(
             source=self.source, target=self.target, model=self.release.id,
             coder=self.coder_name, width=self.info.width, height=self.info.height,
@@ -176,7 +188,7 @@ class _Job:
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
             qp=tuple(self.qps), seconds=seconds, passes=round(self.passed / totals.frames, 2),
             wanted_bpp=verdict.wanted_bpp, reach=verdict.reach, verified=self.options.verify,
-            warnings=list(verdict.warnings))
+            partial=self.partial, warnings=list(verdict.warnings))
 
     def _write(self, writer: bitstream.Writer) -> Pilot | None:
         """Every segment with the audio that belongs beside it; returns who chose their qp."""
@@ -188,7 +200,9 @@ class _Job:
         held: list[Take] = []
         # Closed before the video is: its thread must not read from a closed file.
         with closing(ahead(self.video.frames(self.options.start, self.options.duration))) as source:
-            frames = Lookahead(source)
+            frames = Lookahead(self._until_stop(source))
+            if self.partial:
+                raise KeyboardInterrupt
             if self.options.start:
                 self.shift = frames.next.pts
                 self.audio.shift_by(self.shift * time_base_of(self.header))
@@ -198,15 +212,24 @@ class _Job:
                 held.append(self._take(frames, pilot))
                 if not pilot:
                     self._store(writer, held.pop())
-        if pilot:
+        if pilot and not self.partial:
             before = sum(t.coded.size for t in held)
-            pilot.finish(held, writer, self.audio, whole=not self.qps)
+            with suppress(_StoppedError):  # all is coded, if not at the wished rate
+                pilot.finish(held, writer, self.audio, whole=not self.qps)
             self.coded_bytes += sum(t.coded.size for t in held) - before
             self._tell("encode", 0)  # back from the search, with the figures of the end
         for take in held:
             self._store(writer, take)
-        self.audio.copy_until(writer, None)
+        if not self.partial:
+            self.audio.copy_until(writer, None)
         return pilot
+
+    def _until_stop(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if self.stop():
+                self.partial = True
+                return
+            yield frame
 
     def _take(self, frames: Lookahead[Frame], pilot: Pilot | None) -> Take:
         """Code the next segment."""
@@ -225,6 +248,8 @@ class _Job:
         segment = SegmentEncoder(
             self.model, self.coder, qp, self.header, self.rdo, self._refiner(qp))
         for piece in pieces(frames, self.options.keyint, self.step):
+            if stage != "encode" and self.stop():
+                raise _StoppedError
             segment.add(piece, self.shift)
             self._tell(stage, len(piece.frames))
         coded = Coded(*segment.finish())
@@ -256,6 +281,8 @@ class _Job:
         self.qps.append(take.coded.chunk.qp)
         self.checks.append(take.coded.check)
         self.audio.store(writer, take.coded.chunk)
+        if self.file is None:
+            sys.stdout.flush()  # who reads the pipe can decode this segment now
 
     def _verify(self) -> None:
         """Entropy-decode the written file and compare each segment's tokens."""
