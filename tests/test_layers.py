@@ -19,6 +19,7 @@ ALLOWED = {
     "nvcodec/train": {"nvcodec.train", "nvcodec.errors", "nvcodec.models", "nvcodec.video", "torch",
                       "numpy", "tqdm", "safetensors"},
     "nvcodec/codec": {"nvcodec", "bitstream", "torch", "numpy", "safetensors"},
+    "nvcodec/batch": {"nvcodec", "torch"},
     "nvcodec/cli": {"nvcodec", "click", "tqdm"},
     "benchmarks": {"benchmarks", "nvcodec", "torch", "numpy", "matplotlib", "imageio_ffmpeg",
                    "tqdm", "click", "PIL", "av"},
@@ -26,10 +27,11 @@ ALLOWED = {
     "rater_study": {"rater_study", "numpy", "scipy", "click", "matplotlib", "imageio_ffmpeg"},
 }
 #: Files that may import more than their package.
-EXCEPTIONS = {"rater_study/demo.py": {"benchmarks", "nvcodec.errors"}}
+EXCEPTIONS = {"rater_study/demo.py": {"benchmarks", "nvcodec.errors", "nvcodec.cores"},
+              "nvcodec/batch/on_ray.py": {"ray"}}
 WATCHED = {"bitstream", "nvcodec", "benchmarks", "rater_study", "torch", "av", "click", "numpy",
            "constriction", "tqdm", "lpips", "safetensors", "matplotlib", "PIL", "imageio_ffmpeg",
-           "scipy"}
+           "scipy", "ray"}
 
 
 def imports(file: Path) -> set[str]:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.coders import coder_for
-from nvcodec.codec.encode import piece_frames
 from nvcodec.codec.events import DecodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import Behind
 from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
+from nvcodec.codec.setup import piece_frames
 from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
