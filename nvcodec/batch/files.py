@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -68,17 +68,18 @@ def name_targets(sources: Iterable[str], recorded: Mapping[str, str]) -> dict[st
     Where two would meet (a.mp4 and a.mkv, or a.mp4 and A.mkv, which are one on some disks) each
     keeps its suffix: a.mp4.mvt and a.mkv.mvt. A source that has an output from an earlier run
     (`recorded`) keeps that name, so that a new neighbour does not make it be encoded again.
-    Names that still meet are left to `clashes`.
+    Only what an earlier run has named can still meet; `clashes` finds it.
     """
     names = {s: PurePosixPath(s).with_suffix(OUT_SUFFIX).as_posix() for s in sources}
     fixed = {s for s in names if recorded.get(s) in (names[s], s + OUT_SUFFIX)}
     names |= {s: recorded[s] for s in fixed}
-    while again := [s for s in clashes(names) if s not in fixed and names[s] != s + OUT_SUFFIX]:
+    while again := [s for s in clashes(names, str.casefold)
+                    if s not in fixed and names[s] != s + OUT_SUFFIX]:
         names |= {s: s + OUT_SUFFIX for s in again}
     return names
 
 
-def clashes(names: Mapping[str, str]) -> list[str]:
-    """Sources whose output is another's too."""
-    counts = Counter(name.casefold() for name in names.values())
-    return [s for s, name in names.items() if counts[name.casefold()] > 1]
+def clashes(names: Mapping[str, str], key: Callable[[str], str] = str) -> list[str]:
+    """Sources whose output is another's too; outputs are the same where their `key` is."""
+    counts = Counter(map(key, names.values()))
+    return [s for s, name in names.items() if counts[key(name)] > 1]

@@ -100,8 +100,9 @@ def join_parts(job: Job, threads: int,
         return join(job.source, job.target, job.options, coded)
 
     failed = [p for p in parts if p.error]
-    outcome = Outcome(None, failed[0].error) if failed else _settle(job, threads, work)
-    told = dict.fromkeys(w for p in (*parts, outcome) for w in p.warnings)
+    outcome: Outcome[EncodeReport] = (
+        Outcome(None, failed[0].error) if failed else _settle(job, threads, work))
+    told = dict.fromkeys([*(w for p in parts for w in p.warnings), *outcome.warnings])
     return replace(outcome, warnings=tuple(told))
 
 
