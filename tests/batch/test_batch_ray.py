@@ -33,13 +33,12 @@ def test_parts(frames: int | None, most: int, starts: list[int]) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("start", [None, 0.5])
-def test_parts_join_to_the_same_bytes(start: float | None, bunny: Path, tmp_path: Path) -> None:
-    """With sound, and with parts beyond the end, as where a container promises too much."""
+def test_parts_join_to_the_same_bytes(bunny: Path, tmp_path: Path) -> None:
+    """With sound, from a later start, and a part beyond the end (a container's wrong count)."""
     from nvcodec.codec.encode import encode_part, join
 
-    options = EncodeOptions(model="tiny", coder="none", qp=20, keyint=5, start=start,
-                            duration=0.7, verify=True)
+    options = EncodeOptions(model="tiny", coder="none", qp=20, keyint=3, start=0.5,
+                            duration=0.4, verify=True)
     parts = [Part(0, 1), Part(1, 2), Part(3, 4), Part(7, None)]
     coded = [c for part in parts for c in encode_part(str(bunny), options, part)]
     report = join(bunny, tmp_path / "joined.mvt", options, coded)
@@ -88,7 +87,7 @@ def test_a_long_file_is_shared_out_and_survives_a_worker(carphone: Path, tmp_pat
     source.mkdir()
     shutil.copy(carphone, source / "a.mp4")
     (source / "broken.mp4").write_bytes(b"not a video")
-    options = EncodeOptions(model="tiny", qp=30, keyint=5)
+    options = EncodeOptions(model="tiny", qp=30, keyint=5, duration=1.5)
     reports = []
     thread = threading.Thread(target=lambda: reports.append(
         nvcodec.encode_folder(source, out, options, BatchOptions(2, "ray"))))
