@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from concurrent.futures import Future
 from typing import Any
 
@@ -22,6 +23,7 @@ except ImportError as error:
 #: Of the cluster that is started here; only coded segments go through it.
 STORE_BYTES = 512 << 20
 GPU = "GPU"
+CONNECT_SECONDS = 10.0
 
 
 class RayEngine:
@@ -98,12 +100,20 @@ def _connect(jobs: int | None, address: str | None) -> None:
         settings |= {"num_cpus": max(cores, jobs or 1), "include_dashboard": False,
                      "object_store_memory": STORE_BYTES}
     try:
+        _check_answers(address)
         ray.init(address=address or "local", **settings)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         where = f"no Ray cluster at {address}" if address else "Ray does not start here"
         raise UsageError(f"{where} ({reason})", "check --ray-address and the cluster's state"
                          if address else "use --engine local") from error
+
+
+def _check_answers(address: str | None) -> None:
+    """OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _join(job: Job, threads: int, *parts: Outcome[Any]) -> Outcome[EncodeReport]:

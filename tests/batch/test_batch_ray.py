@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import nvcodec
-from nvcodec import BatchOptions, EncodeOptions
+from nvcodec import BatchOptions, EncodeOptions, UsageError
 from nvcodec.codec.split import Part, plan_parts
 
 PATIENCE = 600.0
@@ -47,6 +47,15 @@ def test_parts_join_to_the_same_bytes(bunny: Path, tmp_path: Path) -> None:
     assert report.audio_bytes > 0 and report.verified
     assert (report.frames, report.segments, report.qp, report.bpp) == (
         whole.frames, whole.segments, whole.qp, whole.bpp)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:x"])
+def test_no_cluster_at_the_address(address: str, carphone: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install nvcodec[ray]")
+    with pytest.raises(UsageError, match="no Ray cluster"):
+        nvcodec.encode_folder(carphone.parent, tmp_path / "out", EncodeOptions(model="tiny"),
+                              BatchOptions(engine="ray", ray_address=address))
 
 
 @pytest.fixture
