@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import nvcodec
 from benchmarks import cli, machine
-from nvcodec.codec.encode import EncodeOptions
+from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.recode import coder_sizes
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.codecs.base import cpu_count
+from nvcodec.cores import cpu_count
 
 PACKAGES = ("torch", "av", "lpips", "pytorch-msssim", "numpy", "imageio-ffmpeg")
 

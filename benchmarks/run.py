@@ -14,7 +14,6 @@ from benchmarks import cli, report
 from benchmarks.cache import Cache
 from benchmarks.clips import Clip, bundled_clips, probe, unique_names
 from benchmarks.codecs import make_codecs
-from benchmarks.codecs.base import cpu_count
 from benchmarks.engine import Engine, Folders, Outcome
 from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.heading import count
@@ -22,6 +21,7 @@ from benchmarks.metrics import Metrics, Settings
 from benchmarks.plan import Planner
 from benchmarks.process import Runner
 from benchmarks.summary import gather
+from nvcodec.cores import cpu_count
 from nvcodec.errors import InputError, NvcodecError
 
 #: Frames taken of each clip by default, and by --quick.

@@ -22,28 +22,33 @@ from nvcodec.errors import (
 )
 
 if TYPE_CHECKING:
+    from nvcodec.batch.run import BatchOptions, BatchReport, encode_folder
     from nvcodec.codec.compare import measure as compare
     from nvcodec.codec.decode import DecodeOptions, decode
-    from nvcodec.codec.encode import EncodeOptions, encode
+    from nvcodec.codec.encode import encode
     from nvcodec.codec.events import DecodeReport, EncodeReport, Progress
     from nvcodec.codec.inspect import inspect, verify
+    from nvcodec.codec.options import EncodeOptions
     from nvcodec.quality import Quality
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "encode": "nvcodec.codec.encode", "EncodeOptions": "nvcodec.codec.encode",
+    "encode": "nvcodec.codec.encode", "EncodeOptions": "nvcodec.codec.options",
     "decode": "nvcodec.codec.decode", "DecodeOptions": "nvcodec.codec.decode",
     "EncodeReport": "nvcodec.codec.events", "DecodeReport": "nvcodec.codec.events",
     "Progress": "nvcodec.codec.events",
+    "encode_folder": "nvcodec.batch.run", "BatchOptions": "nvcodec.batch.run",
+    "BatchReport": "nvcodec.batch.run",
     "inspect": "nvcodec.codec.inspect", "verify": "nvcodec.codec.inspect",
     "Quality": "nvcodec.quality",
 }
 
 __all__ = [
-    "CorruptFileError", "DecodeOptions", "DecodeReport", "EncodeOptions", "EncodeReport",
-    "InputError", "NvcodecError", "OutputError", "Progress", "Quality", "UnsupportedFileError",
-    "UsageError", "__version__", "compare", "decode", "encode", "inspect", "verify",
+    "BatchOptions", "BatchReport", "CorruptFileError", "DecodeOptions", "DecodeReport",
+    "EncodeOptions", "EncodeReport", "InputError", "NvcodecError", "OutputError", "Progress",
+    "Quality", "UnsupportedFileError", "UsageError", "__version__", "compare", "decode", "encode",
+    "encode_folder", "inspect", "verify",
 ]
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.clips import bundled_clips, probe
 from benchmarks.codecs import Codec, make_codecs
-from benchmarks.codecs.base import cpu_count
 from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Runner
+from nvcodec.cores import cpu_count
 from rater_study import prepare, sources
 from rater_study.errors import StudyError
 from rater_study.manifest import Settings

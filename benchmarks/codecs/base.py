@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from nvcodec.cores import cpu_count
+
 #: Longest distance between random access points of the anchors, in frames: four of libvvenc's
 #: 32-frame groups, and no shorter than nvcodec's default segment of 97 frames.
 ANCHOR_KEYINT = 128
-
-
-def cpu_count() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

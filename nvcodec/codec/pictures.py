@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.coders import coder_for
-from nvcodec.codec.encode import piece_frames
+from nvcodec.codec.setup import piece_frames
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import DecoderStream, Tokenizer

@@ -87,6 +87,13 @@ def find_by_hash(name: str, sha256: bytes) -> Release:
         "put their release folder into NVCODEC_MODELS or install the nvcodec version that wrote it")
 
 
+def fingerprint(release: Release) -> str:
+    """SHA-256 (hex) over all of a release that shapes the files made with it."""
+    facts = [release.config.name, release.sha256, release.table_sha256, release.prior_sha256,
+             release.rdo, release.default_qp]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
 def load(release: Release, device: torch.device) -> Tokenizer:
     """The release's tokenizer in evaluation mode on `device`, in float32.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from nvcodec.errors import OutputError
 
-__all__ = ["AtomicFile", "atomic_output"]
+__all__ = ["AtomicFile", "atomic_output", "remove_leftovers"]
 
 
 class AtomicFile:
@@ -100,3 +101,14 @@ def atomic_output(target: str | os.PathLike[str], force: bool = False) -> Iterat
         file.abort()
         raise
     file.commit()
+
+
+def remove_leftovers(target: str | os.PathLike[str]) -> None:
+    """Remove temporary files that writers of `target` left when they were killed.
+
+    Only for a caller who knows that nobody is writing the target now.
+    """
+    target = Path(target)
+    for path in target.parent.glob(f".{glob.escape(target.name)}.????????.part"):
+        with contextlib.suppress(OSError):
+            path.unlink()

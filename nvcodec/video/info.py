@@ -113,3 +113,14 @@ class VideoInfo:
     audio: tuple[AudioStream, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     chapters: tuple[Chapter, ...] = ()
+
+    def frames_within(self, start: float | None, duration: float | None) -> int | None:
+        """About how many frames that part has, at least 1; seconds as in `VideoSource.frames`."""
+        total = self.frame_count
+        if total is None:
+            return None
+        if start:
+            total -= int(start * self.fps)
+        if duration:
+            total = min(total, round(duration * self.fps))
+        return max(total, 1)

@@ -118,7 +118,8 @@ class VideoSource:
             self._container.close()
             self._container = None
 
-    def frames(self, start: float | None = None, duration: float | None = None) -> Iterator[Frame]:
+    def frames(self, start: float | None = None, duration: float | None = None,
+               skip: int = 0) -> Iterator[Frame]:
         """Iterate the frames from `start` seconds after the first frame, for `duration` seconds.
 
         Timestamps stay those of the file, whatever `start` is. Each call starts anew and ends the
@@ -128,6 +129,8 @@ class VideoSource:
             start: the first frame is the first whose time is at least this; None for all from the
                 beginning.
             duration: in seconds; None for all to the end.
+            skip: so many frames of that range are decoded but neither converted nor given, so that
+                the others are exactly those that a call without it gives.
 
         Yields:
             Frame with rgb uint8 [info.height, info.width, 3], in order of time.
@@ -146,7 +149,7 @@ class VideoSource:
             first_tick += round(Fraction(start) / self.info.time_base)
         if duration is not None:
             last_tick = first_tick + max(1, round(Fraction(duration) / self.info.time_base))
-        return self._window(self._from(first_tick), first_tick, last_tick)
+        return self._window(self._from(first_tick), first_tick, last_tick, skip)
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -279,18 +282,21 @@ class VideoSource:
 
     # -- converting ------------------------------------------------------------------------------
 
-    def _window(self, decoded: Iterator[_Decoded], first: int, last: int | None) -> Iterator[Frame]:
+    def _window(self, decoded: Iterator[_Decoded], first: int, last: int | None,
+                skip: int) -> Iterator[Frame]:
         """Frames with first <= pts < last, each with the time to the next as its duration."""
         held: _Decoded | None = None
         empty = True
         for item in decoded:
             if held is not None:
-                yield self._frame(held, item.pts - held.pts)
+                if skip <= 0:
+                    yield self._frame(held, item.pts - held.pts)
+                skip -= 1
             held = item if item.pts >= first and (last is None or item.pts < last) else None
             empty = empty and held is None
             if last is not None and item.pts >= last:
                 break
-        if held is not None:
+        if held is not None and skip <= 0:
             yield self._frame(held, held.picture.duration or self._nominal)
         if empty:
             seconds = float((first - self._first.pts) * self.info.time_base)

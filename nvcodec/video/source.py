@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from nvcodec.errors import InputError
+from nvcodec.video.suffixes import IMAGE_SUFFIXES
 
 __all__ = [
     "IMAGE_FPS",
@@ -30,9 +31,6 @@ IMAGE_FPS = Fraction(25)
 _PATTERN = re.compile(r"%0?\d*d")
 # FFmpeg "decodes" text files into pictures of text; nobody means that.
 _TEXT_CODECS = {"ansi", "bintext", "xbin", "idf"}
-_IMAGE_SUFFIXES = {
-    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm",
-}  # fmt: skip
 
 
 def has_number(path: str) -> bool:
@@ -65,7 +63,7 @@ def open_container(path: str) -> InputContainer:
         return _open(f"file:{path}", path, options, "image2")
     _check_file(Path(path))
     forced = None
-    if has_number(path) and Path(path).suffix.lower() in _IMAGE_SUFFIXES:
+    if has_number(path) and Path(path).suffix.lower() in IMAGE_SUFFIXES:
         # A real file whose name looks like a pattern: take it literally.
         options["pattern_type"] = "none"
         forced = "image2"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nvcodec.cli.app import run
+from nvcodec.cli.app import VERBS, run
 
 TINY = ["--model", "tiny"]
 
@@ -126,6 +126,6 @@ def test_models_and_help(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {r["model"]: r for r in json.loads(capsys.readouterr().out)}
     assert set(rows) >= {"tiny", "s", "b", "magvit2"}
     assert rows[tiny]["weights_sha256"] and rows["s"]["decoder_kmac_per_pixel"] <= 22
-    for verb in ("encode", "decode", "info", "verify", "compare", "models", "train", "demo"):
+    for verb in VERBS:
         assert run([verb, "--help"]) == 0
         assert len(capsys.readouterr().out) > 100

@@ -1,0 +1,73 @@
+"""What may be asked of an encode. Loads no network library, so that options are checked at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nvcodec.codec.coders import CODERS
+from nvcodec.errors import UsageError
+from nvcodec.models import registry
+
+#: Gradient steps after which nothing is to be gained any more.
+MAX_EFFORT = 64
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What to make of a source. At most one of qp, bpp, bitrate and size.
+
+    Attributes:
+        model: release name.
+        qp: quality step 0 (best) .. 63 (smallest); None takes the release's default.
+        bpp: wished bits per source pixel, audio left out.
+        bitrate: wished kbit/s of everything but audio.
+        size: wished bytes of the whole file.
+        keyint: most frames in a segment.
+        coder: "learned" (integer prior), "table" (static probabilities) or "none" (18 raw bits a
+            token); None takes the best that the release has.
+        start, duration: part of the source to encode, in seconds.
+        audio: copy the audio tracks.
+        device: "auto", "cpu", "cuda", ...
+        rdo: let the learned prior choose the sign of small latent values by its cost.
+        effort: gradient steps that search for better latent values; 0 takes the encoder's.
+        verify: read the file back and compare every token.
+        force: replace an existing target.
+    """
+
+    model: str = registry.DEFAULT_MODEL
+    qp: int | None = None
+    bpp: float | None = None
+    bitrate: float | None = None
+    size: int | None = None
+    keyint: int = 97
+    coder: str | None = None
+    start: float | None = None
+    duration: float | None = None
+    audio: bool = True
+    device: str = "auto"
+    rdo: bool = True
+    effort: int = 0
+    verify: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        asked = [n for n in ("qp", "bpp", "bitrate", "size") if getattr(self, n) is not None]
+        if len(asked) > 1:
+            raise UsageError(f"{' and '.join(asked)} were both given", "give one of them")
+        if self.qp is not None and not 0 <= self.qp <= 63:
+            raise UsageError(f"qp {self.qp} is not in 0..63", "0 is best quality, 63 smallest size")
+        for name in ("bpp", "bitrate", "size"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{name} {value} is not a size", "give a number above 0")
+        if self.coder is not None and self.coder not in CODERS:
+            raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
+        if not 0 <= self.effort <= MAX_EFFORT:
+            raise UsageError(f"effort {self.effort} is not in 0..{MAX_EFFORT}", "0 is fastest")
+        if not 1 <= self.keyint <= 65536:
+            raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
+
+    @property
+    def has_wish(self) -> bool:
+        """Whether a rate or size was asked for."""
+        return any(w is not None for w in (self.bpp, self.bitrate, self.size))

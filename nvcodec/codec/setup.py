@@ -1,0 +1,90 @@
+"""What the segments of one source are coded with: release, header, coder, network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+import bitstream
+from bitstream.caps import MAX_SEGMENT_TOKENS
+from nvcodec.codec import mapping
+from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
+from nvcodec.codec.options import EncodeOptions
+from nvcodec.codec.ratesearch import Coded
+from nvcodec.codec.refine import Refiner, load_perceptual
+from nvcodec.codec.segment import SegmentEncoder
+from nvcodec.errors import UsageError
+from nvcodec.models import registry
+from nvcodec.models.device import pick_device
+from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.segments import pieces
+from nvcodec.train.losses import Perceptual
+from nvcodec.video.info import Frame, VideoInfo
+
+
+class Setup:
+    """Codes segments of one source, each by itself; the network is loaded by its first use.
+
+    Raises ModelError and UsageError where the options do not fit the source or what is here.
+    """
+
+    def __init__(self, info: VideoInfo, options: EncodeOptions) -> None:
+        self.options = options
+        self.release = registry.find(options.model)
+        self.coder_name = options.coder or default_coder(self.release)
+        self.header = mapping.make_header(
+            info, self.release, CODERS[self.coder_name], options.keyint)
+        _check_room(self.header, options.keyint)
+        self.step = piece_frames(info.width, info.height)
+        #: The qp of segments where no rate is wished.
+        self.qp = float(self.release.default_qp if options.qp is None else options.qp)
+
+    @cached_property
+    def coder(self) -> TokenCoder:
+        """What packs the tokens."""
+        return coder_of(self.release, self.coder_name)
+
+    @cached_property
+    def model(self) -> Tokenizer:
+        """The network, on its device."""
+        return registry.load(self.release, pick_device(self.options.device))
+
+    @cached_property
+    def perceptual(self) -> Perceptual | None:
+        """What the search measures with, where there is to be one."""
+        return load_perceptual(pick_device(self.options.device)) if self.options.effort else None
+
+    def load(self) -> None:
+        """Load what `code` needs, and meet its errors, now."""
+        _ = self.coder, self.model, self.perceptual
+
+    def code(self, frames: Iterable[Frame], qp: float, shift: int,
+             tell: Callable[[int], None]) -> Coded:
+        """Code one segment of at most keyint frames.
+
+        Timestamps go down by `shift` ticks; `tell` is called with the frames of each piece.
+        """
+        rdo = self.release.rdo if self.options.rdo else 0.0
+        refiner = None
+        if self.perceptual is not None:
+            refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)
+        segment = SegmentEncoder(self.model, self.coder, qp, self.header, rdo, refiner)
+        for piece in pieces(frames, self.options.keyint, self.step):
+            segment.add(piece, shift)
+            tell(len(piece.frames))
+        return Coded(*segment.finish())
+
+
+def _check_room(header: bitstream.Header, keyint: int) -> None:
+    """Refuse segments above the container's cap before any work is done."""
+    rows, columns = header.latent_height, header.latent_width
+    latents = MAX_SEGMENT_TOKENS // (rows * columns)
+    if header.token_shape(keyint)[0] > latents:
+        most = 1 + (latents - 1) * header.time_stride
+        raise UsageError(f"{keyint} frames of {header.width}x{header.height} are too much for one "
+                         "segment", f"use --keyint {most} or less")
+
+
+def piece_frames(width: int, height: int) -> int:
+    """Frames that go through the network at once: more are faster, fewer keep memory down."""
+    return 8 if width * height <= 1280 * 720 else 4
