@@ -10,7 +10,7 @@ import click
 import nvcodec
 from nvcodec.errors import NvcodecError
 
-VERBS = ("encode", "decode", "info", "verify", "compare", "models", "train", "demo")
+VERBS = ("encode", "decode", "info", "verify", "compare", "tokens", "models", "train", "demo")
 INTERRUPTED = 130
 
 

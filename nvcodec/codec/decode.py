@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec import mapping
-from nvcodec.codec.coders import coder_for
+from nvcodec.codec.coders import TokenCoder, coder_for
 from nvcodec.codec.encode import piece_frames
 from nvcodec.codec.events import DecodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import Behind
-from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
+from nvcodec.codec.plain import fps_of, passing_damage, plain_errors, time_base_of
+from nvcodec.codec.span import END, Span, check_times
 from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
@@ -54,10 +55,7 @@ class DecodeOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.start is not None and not 0 <= self.start < float("inf"):
-            raise UsageError(f"start {self.start} is not a time", "give seconds from the beginning")
-        if self.duration is not None and not 0 < self.duration < float("inf"):
-            raise UsageError(f"duration {self.duration} is not a time", "give seconds above 0")
+        check_times(self.start, self.duration)
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,14 @@ def decode(source: str | Path, target: str | Path, options: DecodeOptions | None
 
 
 class SegmentDecoder:
-    """Turns segments of one stream into frames."""
+    """Turns segments of one stream into frames. `coder`: that of the header, if it is here."""
 
-    def __init__(self, header: bitstream.Header, device: str = "auto") -> None:
+    def __init__(self, header: bitstream.Header, device: str = "auto",
+                 coder: TokenCoder | None = None) -> None:
         self.header = header
         self.release = registry.find_by_hash(header.model, header.model_sha256)
         mapping.check_matches(header, self.release)
-        self.coder = coder_for(header)
+        self.coder = coder or coder_for(header)
         self.model: Tokenizer = registry.load(self.release, pick_device(device))
         self.step = piece_frames(header.width, header.height) // header.time_stride
 
@@ -97,15 +96,22 @@ class SegmentDecoder:
         shape = self.header.token_shape(segment.frame_count)
         return self.coder.decode(segment.payload, shape, segment.qp)
 
-    def frames(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
-        """The segment's frames in order; BadTokens before the first if its tokens are damaged."""
+    def frames(self, segment: bitstream.Segment, last: int = END) -> Iterator[DecodedFrame]:
+        """The segment's frames before tick `last`, in order.
+
+        BadTokens before the first if the segment's tokens are damaged.
+        """
         grid = torch.from_numpy(self.tokens(segment).astype(np.int32))
         stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
         ends = (*segment.pts[1:], segment.end_pts)
         done = 0
         for a, b in latent_pieces(len(grid), self.step):
+            if segment.pts[done] >= last:
+                return
             for rgb in stream.push(grid[a:b]).numpy()[:segment.frame_count - done]:
                 pts = segment.pts[done]
+                if pts >= last:
+                    return
                 yield DecodedFrame(rgb, pts, ends[done] - pts)
                 done += 1
 
@@ -150,6 +156,7 @@ class _Job:
         return DecodeReport(
             source=self.source, target=self.target, model=header.model, width=header.width,
             height=header.height, frames=done, seconds=time.perf_counter() - start,
+            bytes_read=self.reader.bytes_read,
             warnings=[str(p) for p in self.reader.problems])
 
     def _open_writer(self, header: bitstream.Header) -> VideoWriter:
@@ -165,9 +172,7 @@ class _Job:
     def _seek(self, reader: bitstream.Reader) -> tuple[Iterator[Any], list[bitstream.AudioStream]]:
         """Only the segments that hold wished frames, and the audio that lies with them."""
         segments = reader.segments
-        first, last = self._range(segments[0].first_pts, reader.header)
-        chosen = [i for i, e in enumerate(segments) if e.first_pts < last
-                  and (e.end_pts > first or e.end_pts == e.first_pts)]
+        chosen = self._span(segments[0].first_pts, reader.header).choose(segments)
         if self.options.start is None and self.options.duration is None:
             self.total = reader.frames
         streams = [reader.read_audio(e) for e in reader.index.audio if not e.is_packets]
@@ -185,35 +190,19 @@ class _Job:
     def _read_all(self, reads: Iterable[Callable[[], Any]]) -> Iterator[Any]:
         """Results of `reads`, without those that are damaged where recovery is wished."""
         for read in reads:
-            with self._skipping():
+            with passing_damage(self.options.recover, self.reader.problems):
                 yield read()
 
-    @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """Note damage in place of raising it, where recovery is wished."""
-        try:
-            yield
-        except bitstream.CorruptError as error:
-            if not self.options.recover:
-                raise
-            self.reader.problems.append(error)
-
-    def _range(self, origin: int, header: bitstream.Header) -> tuple[int, int]:
-        """Wished ticks [first, last)."""
-        base = time_base_of(header)
-        first = origin + round(Fraction(self.options.start or 0) / base)
-        if self.options.duration is None:
-            return first, 2**63
-        return first, first + max(1, round(Fraction(self.options.duration) / base))
+    def _span(self, origin: int, header: bitstream.Header) -> Span:
+        """The wished part of a video that begins at tick `origin`."""
+        return Span.of(header, origin, self.options.start, self.options.duration)
 
     def _wanted(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
         """The segment's frames inside the wished part."""
-        first, last = self._range(self._origin(), self.reader.header)
-        with self._skipping():
-            for frame in self.decoder.frames(segment):
-                if frame.pts >= last:
-                    return
-                if frame.pts >= first:
+        span = self._span(self._origin(), self.reader.header)
+        with passing_damage(self.options.recover, self.reader.problems):
+            for frame in self.decoder.frames(segment, span.last):
+                if frame.pts >= span.first:
                     if self.options.start and not self.shift:
                         self.shift = frame.pts  # the output begins at time 0
                     yield frame
@@ -231,11 +220,11 @@ class _Job:
         stream = next(s for s in self.streams if s.index == record.index)
         base = Fraction(stream.time_base_num, stream.time_base_den)
         video = time_base_of(self.reader.header)
-        first, last = self._range(self._origin(), self.reader.header)
-        moved_by = round((self.shift or first) * video / base) if self.options.start else 0
+        span = self._span(self._origin(), self.reader.header)
+        moved_by = round((self.shift or span.first) * video / base) if self.options.start else 0
         for p in packets:
             ticks = p.pts if p.pts is not None else p.dts or 0
-            if first * video <= ticks * base < last * video:
+            if span.first * video <= ticks * base < span.last * video:
                 pts, dts = (None if v is None else v - moved_by for v in (p.pts, p.dts))
                 yield AudioPacket(p.stream, pts, dts, p.duration, p.is_key, p.data)
 

@@ -73,7 +73,12 @@ class EncodeReport:
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """Figures of a finished decode.  `concealed` counts frames whose segment was damaged."""
+    """Figures of a finished decode.
+
+    Attributes (those that do not speak for themselves):
+        bytes_read: of the source; a part of a file is had without the segments beside it.
+        concealed: frames whose segment was damaged.
+    """
 
     source: str
     target: str
@@ -82,6 +87,7 @@ class DecodeReport:
     height: int
     frames: int
     seconds: float
+    bytes_read: int = 0
     concealed: int = 0
     warnings: list[str] = field(default_factory=list)
 
@@ -93,3 +99,24 @@ class DecodeReport:
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         return asdict(self) | {"fps": round(self.fps, 2)}
+
+
+@dataclass(frozen=True)
+class TokensReport:
+    """Figures of a finished conversion between a `.mvt` file and a token file.
+
+    Attributes (those that do not speak for themselves):
+        tokens: how many, in all segments.
+        bytes: size of the target.
+    """
+
+    source: str
+    target: str
+    segments: int
+    frames: int
+    tokens: int
+    bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self)
