@@ -54,7 +54,7 @@ from nvcodec.video.atomic import atomic_output
 
 VERSION = 1
 #: Tokens that are taken from the spool at once.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 15
 Tokens: TypeAlias = NDArray[np.uint32]
 
 

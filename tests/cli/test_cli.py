@@ -39,6 +39,12 @@ def test_there_and_back(coded: Path, carphone: Path, tmp_path: Path,
     assert run(["info", str(coded), "--json", "-v"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert [s["frames"] for s in facts["segment_list"]] == [5, 5, 2]
+    assert sum(s["seconds"] for s in facts["segment_list"]) == pytest.approx(facts["seconds"])
+    assert run(["info", str(coded), "-v"]) == 0
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert head == list(facts["segment_list"][0])
+    assert [row[:7] for row in rows] == [
+        [f"{s[k]:.6g}" for k in head[:7]] for s in facts["segment_list"]]
     assert facts["model"] == "tiny" and facts["coder"] == "learned"
     assert run(["compare", str(tmp_path / "b.mkv"), str(coded), "--json", "--quiet",
                 "--png", str(tmp_path / "pair.png")]) == 0
@@ -145,6 +151,7 @@ def test_models_and_help(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = {r["model"]: r for r in json.loads(capsys.readouterr().out)}
     assert set(rows) >= {"tiny", "s", "b", "magvit2"}
     assert rows[tiny]["weights_sha256"] and rows["s"]["decoder_kmac_per_pixel"] <= 22
-    for verb in ("encode", "decode", "info", "verify", "compare", "models", "train", "demo"):
+    for verb in ("encode", "decode", "info", "verify", "compare", "tokens", "models", "train",
+                 "demo"):
         assert run([verb, "--help"]) == 0
         assert len(capsys.readouterr().out) > 100
