@@ -7,6 +7,7 @@
     clips.py master.py   videos -> lossless 640x360 masters     codecs/      one adapter per codec
     plan.py engine.py    what to measure, and doing it          cache.py     rows that survive stops
     metrics.py           LPIPS, PSNR, MS-SSIM, VMAF, flicker    bdrate.py    curves and BD-rate
+    ffmpeg.py            finds ffmpeg, for the rater study too
     report.py            summary -> table.py, plots.py, html.py
 
 Only nvcodec's public interface is used. `docs/benchmark.md` tells the protocol.

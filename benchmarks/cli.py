@@ -1,4 +1,4 @@
-"""What the commands share: options, folders, errors as one line, Ctrl-C that loses nothing."""
+"""What the commands share: options, folders, Ctrl-C that loses nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import click
 
 from benchmarks.codecs import DEFAULT, NAMES
 from benchmarks.process import Runner
-from nvcodec.errors import NvcodecError, OutputError, UsageError
+from nvcodec.cli.run import run_command
+from nvcodec.errors import OutputError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ def scratch() -> Iterator[Path]:
 @contextlib.contextmanager
 def stopping(runner: Runner) -> Iterator[Runner]:
     """Ends the runner's commands on any way out; SIGTERM counts as Ctrl-C."""
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield runner
     finally:
@@ -133,16 +130,6 @@ def main(command: click.Command, arguments: Sequence[str] | None = None) -> NoRe
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. Errors become one line on stderr."""
-    try:
-        return int(command.main(arguments, standalone_mode=False) or 0)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; finished points are kept: the same command goes on", err=True)
-        return INTERRUPTED
-    except NvcodecError as error:
-        click.echo(str(error), err=True)
-        return error.exit_code
+    return run_command(
+        command, arguments, "benchmarks", install="nvcodec[bench]",
+        interrupted="interrupted; finished points are kept: the same command goes on")

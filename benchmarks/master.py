@@ -13,9 +13,10 @@ from pathlib import Path
 
 from benchmarks.cache import make_key
 from benchmarks.clips import Clip
-from benchmarks.codecs.ffmpeg import CHROMA_LOCATION, QUIET
+from benchmarks.ffmpeg import CHROMA_LOCATION, QUIET
 from benchmarks.process import CommandError, Runner
 from nvcodec.errors import InputError
+from nvcodec.video.atomic import atomic_output
 from nvcodec.video.reader import open_video
 
 WIDTH, HEIGHT = 640, 360
@@ -69,17 +70,14 @@ def make_master(runner: Runner, ffmpeg: str, clip: Clip, folder: Path, frames: i
     notes = target.with_suffix(".json")
     if target.exists() and notes.exists():
         return Master(target, **json.loads(notes.read_text()))
-    partial = target.with_suffix(".part")
     try:
-        runner.run(master_argv(ffmpeg, clip, partial, frames))
-        count, digest = _count(partial)
-        _check_whole(clip, count, frames)
-        partial.replace(target)
+        with atomic_output(target, force=True) as partial:
+            runner.run(master_argv(ffmpeg, clip, partial, frames))
+            count, digest = _count(partial)
+            _check_whole(clip, count, frames)
     except CommandError as error:
         raise InputError(f"{clip.path}: damaged or truncated ({error.said})",
                          "copy or download it again, or leave it out") from error
-    finally:
-        partial.unlink(missing_ok=True)
     master = Master(target, count, str(clip.fps), digest)
     facts = asdict(master)
     del facts["path"]

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.clips import file_sha256
-from benchmarks.codecs.ffmpeg import QUIET, ffmpeg_version, has_vmaf
+from benchmarks.ffmpeg import QUIET, ffmpeg_version, has_vmaf
 from benchmarks.process import Runner, Stopped
 from nvcodec.errors import InputError, UsageError
 from nvcodec.models.perceptual import find_weights, load_lpips

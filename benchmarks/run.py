@@ -15,8 +15,8 @@ from benchmarks.cache import Cache
 from benchmarks.clips import Clip, bundled_clips, probe, unique_names
 from benchmarks.codecs import make_codecs
 from benchmarks.codecs.base import cpu_count
-from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.engine import Engine, Folders, Outcome
+from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.heading import count
 from benchmarks.metrics import Metrics, Settings
 from benchmarks.plan import Planner

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import nvcodec
 from benchmarks import cli, machine, report
-from benchmarks.codecs.ffmpeg import find_ffmpeg
+from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.table import Table
 
 FPS, SECONDS = 30, 10

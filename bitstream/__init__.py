@@ -54,6 +54,7 @@ from .errors import (
 )
 from .header import CODER_LEARNED, CODER_NAMES, CODER_RAW, CODER_TABLE, Header
 from .index import AudioEntry, Index, SegmentEntry, Totals
+from .losses import LostSegment, lost_between, lost_entry
 from .reader import Reader
 from .scan import ChunkStatus, scan
 from .segment import Segment
@@ -124,6 +125,7 @@ __all__ = [
     "Header",
     "Index",
     "Item",
+    "LostSegment",
     "Meta",
     "MissingHeader",
     "NotMvt",
@@ -151,6 +153,8 @@ __all__ = [
     "decode_tokens",
     "encode_tokens",
     "join_bits",
+    "lost_between",
+    "lost_entry",
     "open_payload",
     "pack_tokens",
     "read_header",

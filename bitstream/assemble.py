@@ -36,12 +36,14 @@ class Assembler:
     Attributes:
         header: None until HEAD came.
         totals: None until ENDS came.
+        listed: INDX as it stands in the file, None until it came whole.
     """
 
     def __init__(self, version: int, lenient: bool) -> None:
         self.lenient = lenient
         self.header: Header | None = None
         self.totals: Totals | None = None
+        self.listed: Index | None = None
         self._version = version
         self._builder = IndexBuilder()
         self._streams: set[int] = set()
@@ -104,6 +106,7 @@ class Assembler:
         index = Index.parse(chunk.payload, chunk.offset, chunk.base)
         if not self.lenient and index != self.index:
             raise BadIndex("INDX does not match the chunks; recover the file", chunk.offset)
+        self.listed = index
 
     def _ends(self, chunk: Chunk) -> None:
         totals = Totals.parse(chunk.payload, chunk.base)

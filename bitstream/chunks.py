@@ -38,6 +38,8 @@ CHUNK_OVERHEAD = 12
 
 _HEAD = struct.Struct("<4sI")
 _CRC = struct.Struct("<I")
+# Of a damaged segment so much is kept: the times of some thousand frames.
+_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,10 @@ def read_chunk(source: Source) -> Chunk | None:
     body = source.exact(size + _CRC.size, f"chunk {name!r}")
     crc = zlib.crc32(memoryview(body)[:size], zlib.crc32(head))
     if crc != _CRC.unpack_from(body, size)[0]:
-        raise ChunkCrcError(f"chunk {name!r} is damaged; get another copy or conceal", offset)
+        message = f"chunk {name!r} is damaged; get another copy or conceal"
+        # Only a segment's content may be of use still: it can say when its frames are shown.
+        payload = body[: min(size, _KEPT)] if tag == b"SEGM" else b""
+        raise ChunkCrcError(message, offset, tag, payload)
     if tag in CHUNK_CAPS:
         return Chunk(tag, body[:size], offset, size)
     if not b"a" <= tag[:1] <= b"z":

@@ -91,7 +91,19 @@ class TrailingData(CorruptError):
 
 
 class ChunkCrcError(CorruptError):
-    """A chunk does not match its CRC-32."""
+    """A chunk does not match its CRC-32.
+
+    Args:
+        message, offset: as for all.
+        tag, payload: what the chunk begins with, damaged somewhere; the payload of segments only.
+    """
+
+    def __init__(
+        self, message: str, offset: int | None = None, tag: bytes = b"", payload: bytes = b""
+    ) -> None:
+        super().__init__(message, offset)
+        self.tag = tag
+        self.payload = payload
 
 
 class CapExceeded(CorruptError):

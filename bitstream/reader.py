@@ -38,6 +38,7 @@ class Reader:
         header: stream parameters.
         index: segments, audio records and META position.
         rebuilt: the index was rebuilt by scan.
+        listed: INDX as it stands in the file, None where it is damaged or missing.
         problems: what recovery passed over; empty unless recover.
 
     Raises:
@@ -49,6 +50,7 @@ class Reader:
         self._stream = _open(file)
         self._meta: dict[str, Any] | None = None
         self.problems: list[BitstreamError] = []
+        self.listed: Index | None = None
         try:
             self._source = Source(self._stream)
             if self._source.size is None:
@@ -177,7 +179,8 @@ class Reader:
 
     def _open_index(self, body: int, recover: bool) -> tuple[Index, bool]:
         try:
-            return self._load_index(body), False
+            self.listed = self._load_index(body)
+            return self.listed, False
         except UnsupportedError:
             raise
         except CorruptError:
@@ -232,7 +235,7 @@ class Reader:
             if isinstance(status.error, UnsupportedError):
                 raise status.error
             self.problems.append(status.error)
-        index = assembler.index
+        index, self.listed = assembler.index, assembler.listed
         if not index.segments:
             raise BadIndex("no whole segment is left; get another copy of the file")
         if not recover:

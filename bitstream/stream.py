@@ -61,6 +61,11 @@ class StreamReader:
         return self._assembler.index
 
     @property
+    def listed(self) -> Index | None:
+        """INDX as it stands in the file, None before it came or where it is damaged."""
+        return self._assembler.listed
+
+    @property
     def totals(self) -> Totals | None:
         """Content of ENDS, None before it came."""
         return self._assembler.totals

@@ -30,12 +30,13 @@ from nvcodec.errors import (
 
 if TYPE_CHECKING:
     from nvcodec.codec.compare import measure as compare
-    from nvcodec.codec.decode import DecodedFrame, DecodeOptions, decode
+    from nvcodec.codec.decode import DecodeOptions, decode
     from nvcodec.codec.encode import EncodeOptions, encode
-    from nvcodec.codec.events import DecodeReport, EncodeReport, Progress, TokensReport
+    from nvcodec.codec.events import DecodeReport, EncodeReport, Gap, Progress, TokensReport
     from nvcodec.codec.file import TokenGrid, VideoFile
     from nvcodec.codec.file import open_file as open
     from nvcodec.codec.inspect import SegmentInfo, inspect, verify
+    from nvcodec.codec.pictures import DecodedFrame
     from nvcodec.codec.tokens import export_tokens, import_tokens
     from nvcodec.models.factors import factorize, unfactorize
     from nvcodec.quality import Quality
@@ -46,9 +47,10 @@ __version__ = "0.1.0"
 _LAZY = {
     "DecodeOptions": "nvcodec.codec.decode",
     "DecodeReport": "nvcodec.codec.events",
-    "DecodedFrame": "nvcodec.codec.decode",
+    "DecodedFrame": "nvcodec.codec.pictures",
     "EncodeOptions": "nvcodec.codec.encode",
     "EncodeReport": "nvcodec.codec.events",
+    "Gap": "nvcodec.codec.events",
     "Progress": "nvcodec.codec.events",
     "Quality": "nvcodec.quality",
     "SegmentInfo": "nvcodec.codec.inspect",
@@ -69,7 +71,7 @@ _LAZY = {
 
 __all__ = [
     "CorruptFileError", "DecodeOptions", "DecodeReport", "DecodedFrame", "EncodeOptions",
-    "EncodeReport", "InputError", "NvcodecError", "OutputError", "Progress", "Quality",
+    "EncodeReport", "Gap", "InputError", "NvcodecError", "OutputError", "Progress", "Quality",
     "SegmentInfo", "TokenGrid", "TokensReport", "UnsupportedFileError", "UsageError", "VideoFile",
     "__version__", "compare", "decode", "encode", "export_tokens", "factorize", "import_tokens",
     "inspect", "open", "unfactorize", "verify",

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
+from nvcodec.cli.run import run_command
 from rater_study.errors import StudyError
 
-INTERRUPTED = 130
 PATH = click.Path(path_type=Path)
 
 
@@ -189,24 +189,8 @@ def coverage(repetitions: int, replicates: int, raters: int, votes: int, clips: 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; its exit code. Errors become one line on stderr."""
-    try:
-        group.main(arguments, prog_name="python -m rater_study", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except StudyError as error:
-        click.echo(f"rater_study: {error}", err=True)
-        return error.exit_code
-    except ImportError as error:
-        click.echo(f"rater_study: {error.name} is not installed; pip install 'nvcodec[study]'",
-                   err=True)
-        return 1
-    return 0
+    return run_command(group, arguments, "rater_study", prog_name="python -m rater_study",
+                       install="nvcodec[study]")
 
 
 def main() -> None:

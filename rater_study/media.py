@@ -7,7 +7,6 @@ limited range, constant frame rate, no B frames, no audio, no metadata.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from rater_study.errors import StudyError, UsageError
+from benchmarks.ffmpeg import INSTALL, QUIET, find_ffmpeg
+from rater_study.errors import StudyError
 
 #: ffmpeg's options by codec: near lossless, first frame a key frame so that a loop starts at once.
 CODECS = {
@@ -30,7 +30,6 @@ SUFFIX = {"h264": ".mp4", "vp9": ".webm"}
 GOLD_DIVISOR = 10
 _TAGS = ("setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709:"
          "chroma_location=left")
-REMEDY = "pip install 'nvcodec[study]', which brings an ffmpeg"
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,13 @@ class Video:
     tagged: bool
 
 
-def find_ffmpeg() -> str:
-    """imageio-ffmpeg's binary, else the one on PATH."""
-    try:
-        import imageio_ffmpeg
-
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError):
-        found = shutil.which("ffmpeg")
-    if not found:
-        raise UsageError("there is no ffmpeg here", REMEDY)
-    return found
-
-
 def run(argv: Sequence[str], about: Path) -> str:
     """A command's two outputs together; StudyError about `about` where it fails."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace",
                               stdin=subprocess.DEVNULL, check=False)
     except OSError as error:
-        raise StudyError(f"{argv[0]}: cannot be run ({error.strerror})", REMEDY) from None
+        raise StudyError(f"{argv[0]}: cannot be run ({error.strerror})", INSTALL) from None
     if done.returncode:
         said = " / ".join(done.stderr.strip().splitlines()[-2:]) or f"status {done.returncode}"
         raise StudyError(f"{about}: {said}", "check that it is a whole video, or leave it out")
@@ -103,7 +89,7 @@ def filters(video: Video, fps: str, gold: bool = False) -> str:
 def encode(path: Path, video: Video, target: Path, fps: str, frames: int, codec: str,
            gold: bool = False) -> None:
     """Write the first `frames` frames of `path` to `target` at `fps`, by the recipe."""
-    run([find_ffmpeg(), "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-y", "-i", str(path),
+    run([find_ffmpeg(), *QUIET, "-i", str(path),
          "-map", "0:v:0", "-an", "-frames:v", str(frames), "-vf", filters(video, fps, gold),
          "-fps_mode", "passthrough", *CODECS[codec], "-g", str(frames), "-map_metadata", "-1",
          "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart",

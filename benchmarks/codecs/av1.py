@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.codecs.ffmpeg import Anchor
+from benchmarks.codecs.anchor import Anchor
 
 
 @dataclass(frozen=True)

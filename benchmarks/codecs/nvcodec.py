@@ -39,12 +39,14 @@ class Nvcodec(Codec):
         device: "auto", "cpu", "cuda", ...
         keyint: most frames in a segment.
         rdo: whether signs are chosen by their cost.
+        effort: gradient steps of the encoder's search.
     """
 
     model: str = "s"
     device: str = "auto"
     keyint: int = KEYINT
     rdo: bool = True
+    effort: int = 0
 
     name = "nvcodec"
     label = "nvcodec"
@@ -59,7 +61,8 @@ class Nvcodec(Codec):
         from nvcodec.models.device import pick_device
 
         return {"model": self.model, "device": str(pick_device(self.device)), "keyint": self.keyint,
-                "rdo": self.rdo, "gop": "causal, closed segments", "threads": self.threads}
+                "rdo": self.rdo, "effort": self.effort,
+                "gop": "causal, closed segments", "threads": self.threads}
 
     def version(self) -> str:
         """Package, code and weights; UsageError where the model is not here."""
@@ -78,7 +81,7 @@ class Nvcodec(Codec):
         """One encode with a fixed qp."""
         return [*self._worker("encode", master, stream), "--qp", str(point),
                 "--model", self.model, "--keyint", str(self.keyint),
-                "--rdo" if self.rdo else "--no-rdo"]
+                "--rdo" if self.rdo else "--no-rdo", "--effort", str(self.effort)]
 
     def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
         """One decode: lossless RGB for .mkv, 4:2:0 for .y4m."""
@@ -108,3 +111,13 @@ class NvcodecPlain(Nvcodec):
 
     name = "nvcodec-plain"
     label = "nvcodec without RDO"
+
+
+@dataclass(frozen=True)
+class NvcodecSearch(Nvcodec):
+    """The same with the encoder's search for better tokens, which decoders do not notice."""
+
+    effort: int = 4
+
+    name = "nvcodec-search"
+    label = "nvcodec --effort 4"

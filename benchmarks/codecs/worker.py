@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 import nvcodec
-from nvcodec.errors import NvcodecError
+from nvcodec.cli.run import run_command
 
 
 @click.group()
@@ -32,13 +32,14 @@ def group() -> None:
 @click.option("--model", default="s")
 @click.option("--keyint", type=int, default=97)
 @click.option("--rdo/--no-rdo", default=True)
+@click.option("--effort", type=int, default=0)
 @click.option("--device", default="auto")
 @click.option("--repeat", type=int, default=1)
 def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, rdo: bool,
-           device: str, repeat: int) -> None:
+           effort: int, device: str, repeat: int) -> None:
     """Code a video."""
-    options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, audio=False,
-                                    device=device, force=True)
+    options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, effort=effort,
+                                    audio=False, device=device, force=True)
     _repeat(repeat, lambda: nvcodec.encode(source, target, options))
 
 
@@ -65,8 +66,4 @@ def _repeat(count: int, job) -> None:  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    try:
-        group(standalone_mode=False)
-    except NvcodecError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+    sys.exit(run_command(group, None, "nvcodec"))

@@ -1,4 +1,4 @@
-"""The `nvcodec` command: finds verbs, turns errors into one line and an exit code."""
+"""The `nvcodec` command: finds verbs when they are called."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from importlib import import_module
 import click
 
 import nvcodec
-from nvcodec.errors import NvcodecError
+from nvcodec.cli.run import run_command
 
 VERBS = ("encode", "decode", "info", "verify", "compare", "tokens", "models", "train", "demo")
-INTERRUPTED = 130
 
 
 class Verbs(click.Group):
@@ -45,27 +44,5 @@ def main() -> None:
 
 def run(args: list[str]) -> int:
     """Run a command line; returns the exit code."""
-    try:
-        group.main(args, prog_name="nvcodec", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing was written", err=True)
-        return INTERRUPTED
-    except NvcodecError as error:
-        return _fail(error, str(error), error.exit_code, args)
-    except BrokenPipeError:
-        return 1
-    except (OSError, MemoryError) as error:
-        return _fail(error, str(error) or "out of memory; use smaller frames", 1, args)
-    return 0
-
-
-def _fail(error: BaseException, message: str, code: int, args: list[str]) -> int:
-    if "-vv" in args:
-        raise error
-    click.echo(f"nvcodec: {' '.join(message.split())}", err=True)
-    return code
+    return run_command(group, args, "nvcodec", prog_name="nvcodec",
+                       interrupted="interrupted; nothing was written", install="nvcodec[train]")

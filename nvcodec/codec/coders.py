@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,19 +94,14 @@ def coder_for(header: bitstream.Header) -> TokenCoder:
 def _load_table(release: registry.Release) -> bitstream.StaticTable:
     if release.table is None:
         raise registry.ModelError(f"model {release.id!r} has no table; use --prior none")
-    table = bitstream.StaticTable.load(release.table)
-    if table.sha256.hex() != release.table_sha256:
-        raise registry.ModelError(
-            f"{release.table} is damaged: its hash is not the index's; reinstall it")
-    return table
+    registry.whole_bytes(release.table, release.table_sha256)
+    return bitstream.StaticTable.load(release.table)
 
 
 def _load_prior(release: registry.Release) -> LearnedPrior:
     if release.prior is None:
         raise registry.ModelError(f"model {release.id!r} has no learned prior; use --prior table")
-    if hashlib.sha256(release.prior.read_bytes()).hexdigest() != release.prior_sha256:
-        raise registry.ModelError(
-            f"{release.prior} is damaged: its hash is not the index's; reinstall it")
+    registry.whole_bytes(release.prior, release.prior_sha256)
     import torch
 
     from nvcodec.codec.learned import LearnedPrior

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Iterable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.plain import plain_errors, time_base_of, writing_to
 from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
+from nvcodec.codec.refine import Refiner, load_perceptual
 from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.errors import InputError, OutputError, UsageError
 from nvcodec.models import registry
@@ -33,6 +34,9 @@ from nvcodec.segments import Lookahead, pieces
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
+
+#: Gradient steps after which nothing is to be gained any more.
+MAX_EFFORT = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class EncodeOptions:
         audio: copy the audio tracks.
         device: "auto", "cpu", "cuda", ...
         rdo: let the learned prior choose the sign of small latent values by its cost.
+        effort: gradient steps that search for better latent values; 0 takes the encoder's.
         verify: read the file back and compare every token.
         force: replace an existing target.
     """
@@ -68,6 +73,7 @@ class EncodeOptions:
     audio: bool = True
     device: str = "auto"
     rdo: bool = True
+    effort: int = 0
     verify: bool = False
     force: bool = False
 
@@ -83,6 +89,8 @@ class EncodeOptions:
                 raise UsageError(f"{name} {value} is not a size", "give a number above 0")
         if self.coder is not None and self.coder not in CODERS:
             raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
+        if not 0 <= self.effort <= MAX_EFFORT:
+            raise UsageError(f"effort {self.effort} is not in 0..{MAX_EFFORT}", "0 is fastest")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
 
@@ -92,24 +100,36 @@ class EncodeOptions:
         return any(w is not None for w in (self.bpp, self.bitrate, self.size))
 
 
+class _StoppedError(KeyboardInterrupt):
+    """A search for a rate was stopped."""
+
+
+def _never() -> bool:
+    return False
+
+
 def encode(source: str | Path, target: str | Path, options: EncodeOptions | None = None,
-           listen: Listener = ignore) -> EncodeReport:
+           listen: Listener = ignore, stop: Callable[[], bool] = _never) -> EncodeReport:
     """Encode a video or still image to `target` ("-" is standard output).
+
+    `stop` is asked before each frame: from True on, the file is finished with the frames so far
+    (`report.partial`); KeyboardInterrupt where there are none yet.
 
     Raises InputError, OutputError, UsageError, UnsupportedFileError (see `nvcodec.errors`); the
     target appears only when it is whole.
     """
     options = options or EncodeOptions()
     with plain_errors(str(source), InputError), ExitStack() as stack:
-        return _Job(str(source), str(target), options, listen, stack).run()
+        return _Job(str(source), str(target), options, listen, stop, stack).run()
 
 
 class _Job:
     """One encode: everything that its steps share."""
 
     def __init__(self, source: str, target: str, options: EncodeOptions, listen: Listener,
-                 stack: ExitStack) -> None:
+                 stop: Callable[[], bool], stack: ExitStack) -> None:
         self.source, self.target, self.options, self.listen = source, target, options, listen
+        self.stop, self.partial = stop, False
         self.file = None if target == "-" else AtomicFile(target, options.force)
         if self.file:
             stack.callback(self.file.abort)
@@ -122,7 +142,9 @@ class _Job:
         self.header = mapping.make_header(
             self.info, self.release, self.coder.coder, options.keyint)
         _check_room(self.header, options.keyint)
-        self.model = registry.load(self.release, pick_device(options.device))
+        device = pick_device(options.device)
+        self.model = registry.load(self.release, device)
+        self.perceptual = load_perceptual(device) if options.effort else None
         self.step = piece_frames(self.info.width, self.info.height)
         info = self.info if options.audio else replace(self.info, audio=())
         self.audio = AudioCopier(source, info, options.start, options.duration, stack)
@@ -155,7 +177,7 @@ class _Job:
 
     def _report(self, totals: bitstream.Totals, pilot: Pilot | None,
                 seconds: float) -> EncodeReport:
-        verdict = pilot.verdict(totals) if pilot else Verdict()
+        verdict = pilot.verdict(totals) if pilot and not self.partial else Verdict()
         return EncodeReport(
             source=self.source, target=self.target, model=self.release.id,
             coder=self.coder_name, width=self.info.width, height=self.info.height,
@@ -164,7 +186,7 @@ class _Job:
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
             qp=tuple(self.qps), seconds=seconds, passes=round(self.passed / totals.frames, 2),
             wanted_bpp=verdict.wanted_bpp, reach=verdict.reach, verified=self.options.verify,
-            warnings=list(verdict.warnings))
+            partial=self.partial, warnings=list(verdict.warnings))
 
     def _write(self, writer: bitstream.Writer) -> Pilot | None:
         """Every segment with the audio that belongs beside it; returns who chose their qp."""
@@ -176,7 +198,9 @@ class _Job:
         held: list[Take] = []
         # Closed before the video is: its thread must not read from a closed file.
         with closing(ahead(self.video.frames(self.options.start, self.options.duration))) as source:
-            frames = Lookahead(source)
+            frames = Lookahead(self._until_stop(source))
+            if self.partial:
+                raise KeyboardInterrupt
             if self.options.start:
                 self.shift = frames.next.pts
                 self.audio.shift_by(self.shift * time_base_of(self.header))
@@ -186,15 +210,24 @@ class _Job:
                 held.append(self._take(frames, pilot))
                 if not pilot:
                     self._store(writer, held.pop())
-        if pilot:
+        if pilot and not self.partial:
             before = sum(t.coded.size for t in held)
-            pilot.finish(held, writer, self.audio, whole=not self.qps)
+            with suppress(_StoppedError):  # all is coded, if not at the wished rate
+                pilot.finish(held, writer, self.audio, whole=not self.qps)
             self.coded_bytes += sum(t.coded.size for t in held) - before
             self._tell("encode", 0)  # back from the search, with the figures of the end
         for take in held:
             self._store(writer, take)
-        self.audio.copy_until(writer, None)
+        if not self.partial:
+            self.audio.copy_until(writer, None)
         return pilot
+
+    def _until_stop(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if self.stop():
+                self.partial = True
+                return
+            yield frame
 
     def _take(self, frames: Lookahead[Frame], pilot: Pilot | None) -> Take:
         """Code the next segment."""
@@ -210,8 +243,11 @@ class _Job:
 
     def _code(self, frames: Iterable[Frame], qp: float, stage: str) -> Coded:
         """Code one segment; `stage` is what listeners are told."""
-        segment = SegmentEncoder(self.model, self.coder, qp, self.header, self.rdo)
+        segment = SegmentEncoder(
+            self.model, self.coder, qp, self.header, self.rdo, self._refiner(qp))
         for piece in pieces(frames, self.options.keyint, self.step):
+            if stage != "encode" and self.stop():
+                raise _StoppedError
             segment.add(piece, self.shift)
             self._tell(stage, len(piece.frames))
         coded = Coded(*segment.finish())
@@ -219,6 +255,12 @@ class _Job:
             self.coded_bytes += coded.size
             self._tell(stage, 0)  # now with this segment's bits
         return coded
+
+    def _refiner(self, qp: float) -> Refiner | None:
+        """A fresh one for a segment, where search was asked for."""
+        if self.perceptual is None:
+            return None
+        return Refiner(self.model, round(qp), self.options.effort, self.perceptual)
 
     def _tell(self, stage: str, frames: int) -> None:
         """Tell listeners of so many more frames; 0 where the coded bytes have changed instead."""
@@ -237,6 +279,8 @@ class _Job:
         self.qps.append(take.coded.chunk.qp)
         self.checks.append(take.coded.check)
         self.audio.store(writer, take.coded.chunk)
+        if self.file is None:
+            sys.stdout.flush()  # who reads the pipe can decode this segment now
 
     def _verify(self) -> None:
         """Entropy-decode the written file and compare each segment's tokens."""

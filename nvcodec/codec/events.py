@@ -39,6 +39,7 @@ class EncodeReport:
         seconds: the search for a wished rate included, start-up of the model not.
         wanted_bpp: what the wished rate or size comes to, None where none was wished.
         passes: frames that went through the network over the source's frames; 1 without a wish.
+        partial: it was stopped before the source's end.
         reach: lowest and highest bpp measured on this source, where the wish lay outside.
     """
 
@@ -59,6 +60,7 @@ class EncodeReport:
     passes: float = 1.0
     reach: tuple[float, float] | None = None
     verified: bool = False
+    partial: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -72,12 +74,42 @@ class EncodeReport:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Consecutive frames that a damaged file has lost.
+
+    Attributes:
+        first, frames: number of the first in the whole video, from 0, and how many.
+        start, seconds: when it is shown, from the video's beginning, and for how long all are.
+        problem: why they are lost.
+        concealed: they were filled in; otherwise they are left out.
+    """
+
+    first: int
+    frames: int
+    start: float
+    seconds: float
+    problem: str
+    concealed: bool = False
+
+    @property
+    def where(self) -> str:
+        """As in "frames 5-9 (0.167-0.333 s)"."""
+        last = self.first + self.frames - 1
+        numbers = f"frame {last}" if self.frames == 1 else f"frames {self.first}-{last}"
+        return f"{numbers} ({self.start:.3f}-{self.start + self.seconds:.3f} s)"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {'concealed' if self.concealed else 'left out'}, {self.problem}"
+
+
+@dataclass(frozen=True)
 class DecodeReport:
     """Figures of a finished decode.
 
     Attributes (those that do not speak for themselves):
         bytes_read: of the source; a part of a file is had without the segments beside it.
-        concealed: frames whose segment was damaged.
+        concealed: of `frames`, those that were filled in.
+        gaps: what was lost, in order.
     """
 
     source: str
@@ -89,6 +121,7 @@ class DecodeReport:
     seconds: float
     bytes_read: int = 0
     concealed: int = 0
+    gaps: list[Gap] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property

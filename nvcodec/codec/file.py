@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec.coders import TokenCoder, coder_for
+from nvcodec.codec.damage import origin_of
 from nvcodec.codec.inspect import SegmentInfo, segment_infos
 from nvcodec.codec.plain import fps_of, passing_damage, plain_errors, time_base_of
 from nvcodec.codec.span import Span, check_times
@@ -22,7 +23,7 @@ from nvcodec.errors import UsageError
 from nvcodec.models.factors import factorize
 
 if TYPE_CHECKING:
-    from nvcodec.codec.decode import DecodedFrame, SegmentDecoder
+    from nvcodec.codec.pictures import DecodedFrame, SegmentDecoder
 
 Tokens: TypeAlias = NDArray[np.uint32]
 
@@ -94,8 +95,8 @@ class VideoFile:
         self.frame_count = self._reader.frames
         self.file_bytes, self.bpp = self._reader.file_bytes, self._reader.bpp
         self.segments: tuple[SegmentInfo, ...] = segment_infos(self._reader)
-        first, last = self._reader.segments[0], self._reader.segments[-1]
-        self._origin = first.first_pts
+        self._origin = origin_of(self._reader)
+        last = self._reader.segments[-1]
         self.duration: Fraction = (last.end_pts - self._origin) * self.time_base
 
     def __enter__(self) -> VideoFile:
@@ -172,7 +173,7 @@ class VideoFile:
 
     @cached_property
     def _decoder(self) -> SegmentDecoder:
-        from nvcodec.codec.decode import SegmentDecoder
+        from nvcodec.codec.pictures import SegmentDecoder
 
         return SegmentDecoder(self._reader.header, self._device, self._token_coder)
 
@@ -186,7 +187,7 @@ class VideoFile:
             for number in span.choose(self._reader.segments):
                 with passing_damage(self._recover, self._reader.problems):
                     for frame in self._decoder.frames(self._segment(number), span.last):
-                        if frame.pts >= span.first:
+                        if frame.pts in span:
                             yield frame
 
     def _grids(self, span: Span) -> Iterator[TokenGrid]:

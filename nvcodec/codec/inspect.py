@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import bitstream
 from bitstream.chunks import CHUNK_OVERHEAD
 from nvcodec.codec.coders import coder_for
-from nvcodec.codec.events import Listener, Progress, ignore
+from nvcodec.codec.damage import gap_of, origin_of, other_problems, slots_of
+from nvcodec.codec.events import Gap, Listener, Progress, ignore
 from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
 from nvcodec.errors import CorruptFileError
 from nvcodec.models import registry
@@ -53,7 +56,7 @@ class SegmentInfo:
 def segment_infos(reader: bitstream.Reader) -> tuple[SegmentInfo, ...]:
     """A row for each segment, from the index alone."""
     header, base = reader.header, time_base_of(reader.header)
-    origin = reader.segments[0].first_pts
+    origin = origin_of(reader)
     rows = []
     for number, s in enumerate(reader.segments):
         size, tokens = s.size + CHUNK_OVERHEAD, prod(header.token_shape(s.frame_count))
@@ -114,26 +117,91 @@ def verify(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
     """Check every CRC and entropy-decode every segment.
 
     Returns totals; tokens are decoded under the table or prior that the header names. Raises
-    CorruptFileError at the first fault, naming its segment, and UnsupportedFileError.
+    CorruptFileError that names every damaged segment with its frames, and UnsupportedFileError.
     """
-    with plain_errors(str(path)), bitstream.Reader(path) as reader:
+    result = examine(path, listen)
+    if not result["ok"]:
+        raise damaged(result)
+    return result
+
+
+def examine(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
+    """As `verify`, but a file with damage inside is told of in the result.
+
+    "ok" is then False, "damaged" has a row for each segment that is lost, and "problems" the rest.
+    Raises CorruptFileError where no segment can be found, and UnsupportedFileError.
+    """
+    with plain_errors(str(path)), ExitStack() as stack:
+        reader, problems = _open_to_examine(path, stack)
         coder = coder_for(reader.header)
-        count = len(reader.segments)
-        for i in range(count):
-            try:
-                segment = reader.read_segment(i)
-                shape = reader.header.token_shape(segment.frame_count)
-                coder.decode(segment.payload, shape, segment.qp)
-            except bitstream.CorruptError as error:
-                raise CorruptFileError(f"{path}: segment {i} of {count}: {error.message}",
-                                       "other segments may be whole: decode --recover") from error
-            listen(Progress(i + 1, count, None, "verify"))
+        slots = slots_of(reader)
+        lost: dict[int, bitstream.LostSegment] = {}
+        for i, slot in enumerate(slots):
+            found = slot.read()
+            if isinstance(found, bitstream.Segment):
+                shape = reader.header.token_shape(found.frame_count)
+                try:
+                    coder.decode(found.payload, shape, found.qp)
+                except bitstream.CorruptError as error:
+                    found = bitstream.LostSegment(found.pts, found.end_pts, error)
+            if isinstance(found, bitstream.LostSegment):
+                lost[i] = found
+            listen(Progress(i + 1, len(slots), None, "verify"))
+        numbers = [0, *accumulate(s.frame_count for s in slots)]
+        rows = [{"segment": i} | asdict(gap_of(one, numbers[i], slots[0].first_pts, reader.header))
+                for i, one in lost.items()]
+        packets, others = _rest(reader)
+        problems += other_problems(reader.problems, (x.error for x in lost.values())) + others
+        return {"file": str(path), "ok": not rows and not problems, "segments": len(slots),
+                "frames": numbers[-1], "audio_packets": packets,
+                "meta_keys": [] if problems else sorted(reader.meta),
+                "weights_here": _weights_here(reader.header),
+                "damaged": rows, "problems": problems}
+
+
+def damaged(result: dict[str, Any]) -> CorruptFileError:
+    """The error, in one line, of a result of `examine` that is not ok."""
+    rows, problems = result["damaged"], result["problems"]
+    if not rows:
+        problem, _, remedy = problems[0].partition("; ")
+        return CorruptFileError(f"{result['file']}: {problem}", remedy)
+    parts = [f"segment {r['segment']} of {result['segments']}, "
+             f"{Gap(*(r[f.name] for f in fields(Gap))).where}: {r['problem']}" for r in rows]
+    parts += [p.partition("; ")[0] for p in problems]
+    return CorruptFileError(
+        f"{result['file']}: {' | '.join(parts)}",
+        "all else is whole: decode with --conceal or --recover")
+
+
+def _open_to_examine(path: str | Path, stack: ExitStack) -> tuple[bitstream.Reader, list[str]]:
+    """The file by its index, or what recovery finds where that is refused.
+
+    Also returns why it is refused where recovery notes nothing: chunks that contradict each other.
+    """
+    try:
+        return stack.enter_context(bitstream.Reader(path)), []
+    except bitstream.CorruptError as error:
+        try:
+            reader = stack.enter_context(bitstream.Reader(path, recover=True))
+        except bitstream.CorruptError:
+            raise error from None
+        return reader, [] if reader.problems else [str(error)]
+
+
+def _rest(reader: bitstream.Reader) -> tuple[int, list[str]]:
+    """Audio packets, and what is wrong with audio and META."""
+    problems: list[str] = []
+    packets = 0
+    try:
         packets = sum(len(r.packets) for r in reader.audio()
                       if isinstance(r, bitstream.AudioPackets))
-        meta = reader.meta
-        known = _weights_here(reader.header)
-        return {"file": str(path), "ok": True, "segments": count, "frames": reader.frames,
-                "audio_packets": packets, "meta_keys": sorted(meta), "weights_here": known}
+    except bitstream.CorruptError as error:
+        problems.append(str(error))
+    try:
+        _ = reader.meta
+    except bitstream.CorruptError as error:
+        problems.append(str(error))
+    return packets, problems
 
 
 def _weights_here(header: bitstream.Header) -> bool:

@@ -16,7 +16,7 @@ from nvcodec.models.config import CONFIGS
 from nvcodec.models.prior import Prior
 from nvcodec.models.prior_file import hint_table, prior_bytes
 from nvcodec.models.tokenizer import Tokenizer
-from nvcodec.train.checkpoint import load_checkpoint, save_checkpoint
+from nvcodec.train.checkpoint import load_checkpoint, save_checkpoint, saved_prior
 from nvcodec.train.data import ClipPool, Frames
 from nvcodec.train.grids import Grid, cached_grids
 from nvcodec.train.prior import Example, PriorSpec, PriorTrainer, bits_per_token
@@ -100,6 +100,6 @@ def _start(state: Mapping[str, Any], weights: Path) -> Prior:
     prior = Prior(config.token_bits, *config.prior_widths)
     if weights.exists():
         prior.load_state_dict(load_checkpoint(weights))
-    elif saved := {k[6:]: v for k, v in state["objective"].items() if k.startswith("prior.")}:
+    elif saved := saved_prior(state):
         prior.load_state_dict(saved)
     return prior

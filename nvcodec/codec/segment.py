@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec.coders import TokenCoder
+from nvcodec.codec.refine import Refiner
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.segments import Piece, pad_piece
 from nvcodec.video.info import Frame
@@ -35,13 +36,15 @@ class SegmentEncoder:
         qp: real number 0..63 for the network; file and coder go by the nearest whole one.
         header: of the file.
         rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
+        refiner: improves the latent values before their signs are taken; fresh for each segment.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
-                 rdo: float = 0.0) -> None:
+                 rdo: float = 0.0, refiner: Refiner | None = None) -> None:
         self.stream = EncoderStream(model, qp)
         self.coder, self.qp, self.header = coder, round(qp), header
         self.rdo = rdo * strength_at(qp)
+        self.refiner = refiner
         self.parts: list[Values] = []
         self.pts: list[int] = []
         self.last_duration = 0
@@ -50,7 +53,10 @@ class SegmentEncoder:
         """Run the network over a piece; timestamps go down by `shift` ticks."""
         frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
         pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
-        self.parts.append(self.stream.push(pixels).numpy())
+        z = self.stream.push(pixels).numpy()
+        if self.refiner:
+            z = self.refiner.push(torch.from_numpy(z), pixels).numpy()
+        self.parts.append(z)
         self.pts.extend(f.pts - shift for f in piece.frames)
         self.last_duration = max(0, piece.frames[-1].duration)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import bitstream
 from nvcodec.codec.plain import time_base_of
@@ -12,6 +13,18 @@ from nvcodec.errors import UsageError
 
 #: After every time that a file can hold.
 END = 2**63
+
+
+class Timed(Protocol):
+    """Some frames in a row."""
+
+    @property
+    def first_pts(self) -> int:
+        """Time of the first frame, in ticks."""
+
+    @property
+    def end_pts(self) -> int:
+        """First tick after the last frame, or that frame's own where its duration is unknown."""
 
 
 def check_times(start: float | None, duration: float | None) -> None:
@@ -39,13 +52,15 @@ class Span:
             return cls(first, END)
         return cls(first, first + max(1, round(Fraction(duration) / base)))
 
-    def choose(self, segments: Sequence[bitstream.SegmentEntry]) -> list[int]:
+    def __contains__(self, pts: int) -> bool:
+        return self.first <= pts < self.last
+
+    def choose(self, segments: Sequence[Timed]) -> list[int]:
         """Numbers of the segments that may hold frames of the span, in order."""
         return [i for i, s in enumerate(segments)
                 if s.first_pts < self.last and self._reaches(s, segments[i + 1:i + 2])]
 
-    def _reaches(self, segment: bitstream.SegmentEntry,
-                 following: Sequence[bitstream.SegmentEntry]) -> bool:
+    def _reaches(self, segment: Timed, following: Sequence[Timed]) -> bool:
         """Whether a segment's last frame is not before the span.
 
         A segment ends one frame after its last frame's time, or at it where that frame's duration
@@ -54,3 +69,6 @@ class Span:
         if segment.end_pts != self.first:
             return segment.end_pts > self.first
         return not following or following[0].first_pts != self.first
+
+
+EVERYTHING = Span(-END, END)

@@ -97,14 +97,20 @@ def load(release: Release, device: torch.device) -> Tokenizer:
 
     from nvcodec.models.tokenizer import Tokenizer
 
-    data = release.weights.read_bytes()
-    if hashlib.sha256(data).hexdigest() != release.sha256:
-        raise ModelError(f"{release.weights} is damaged: its hash is not the index's; reinstall it")
+    data = whole_bytes(release.weights, release.sha256)
     with torch.device("meta"):
         model = Tokenizer(release.config)
     weights = {k: v.to(device, torch.float32) for k, v in parse(data).items()}
     model.load_state_dict(weights, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def whole_bytes(path: Path, sha256: str) -> bytes:
+    """A release file's content; ModelError where it has not the index's hash (hex)."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"{path} is damaged: its hash is not the index's; reinstall it")
+    return data
 
 
 def _folders() -> Iterator[Path]:

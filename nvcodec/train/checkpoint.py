@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from nvcodec.video.atomic import atomic_output
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write beside the target and rename, so that a kill leaves the old checkpoint whole."""
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    partial.replace(path)
+    with atomic_output(path, force=True) as partial:
+        torch.save(state, partial)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load onto the CPU; tensors and plain values only, never arbitrary pickles."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def saved_prior(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The float prior that a checkpoint's objective learned beside the tokenizer; may be empty."""
+    return {k.removeprefix("prior."): v for k, v in state["objective"].items()
+            if k.startswith("prior.")}
 
 
 class Average:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from nvcodec.errors import InputError, NvcodecError
+from nvcodec.video.atomic import atomic_output
 
 VIDEO = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m"}
 IMAGE = {".jpg", ".jpeg", ".png", ".webp"}
@@ -54,10 +54,8 @@ def decode_to_cache(source: Path, cache: Path, max_frames: int = 240) -> Path:
     if target.exists():
         return target
     frames = np.stack(list(_read(source, max_frames)))
-    partial = target.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as file:
+    with atomic_output(target, force=True) as partial, partial.open("wb") as file:
         np.save(file, frames)
-    partial.replace(target)
     return target
 
 

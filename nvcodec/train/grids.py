@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nvcodec.models.lfq import bits_to_tokens
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.train.data import Frames
+from nvcodec.video.atomic import atomic_output
 
 #: Frames that go through the encoder at once, after the first.
 STEP = 8
@@ -69,7 +70,8 @@ def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: in
     grids = encode_grids(model, clips, each, tell=tell)
     arrays: dict[str, NDArray[Any]] = {f"g{i}": g.tokens for i, g in enumerate(grids)}
     arrays |= {"key": key, "qp": np.array([g.qp for g in grids])}
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    with atomic_output(path, force=True) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     return grids
 
 

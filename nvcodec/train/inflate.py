@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from nvcodec.errors import InputError
+from nvcodec.train.checkpoint import load_checkpoint, saved_prior
+
+_log = logging.getLogger(__name__)
 
 
 def load_initial(objective: nn.Module, path: Path) -> None:
@@ -17,7 +21,8 @@ def load_initial(objective: nn.Module, path: Path) -> None:
 
     A kernel that is shorter in time is placed in the temporally last slice of the longer one
     (paper, section 3.2), so that stills come out as before. Residual blocks that the saved network
-    lacks begin as the identity, so that a deeper one goes on from it. Other differences are errors.
+    lacks begin as the identity, so that a deeper one goes on from it. A checkpoint without a prior
+    leaves the objective's as it is, with a warning. Other differences are errors (InputError).
     """
     from safetensors.torch import load_file
 
@@ -25,10 +30,9 @@ def load_initial(objective: nn.Module, path: Path) -> None:
     if path.suffix == ".safetensors":
         saved = load_file(path)
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_checkpoint(path)
         saved = state["ema"]["shadow"]
-        rate = {k[6:]: v for k, v in state["objective"].items() if k.startswith("prior.")}
-        objective.prior.load_state_dict(rate)  # type: ignore[union-attr]
+        _load_prior(objective.prior, saved_prior(state), path)  # type: ignore[arg-type]
     target = tokenizer.state_dict()
     added = set(target) - set(saved)
     if odd := sorted((set(saved) - set(target)) | {k for k in added if not _IN_BLOCK.search(k)}):
@@ -39,6 +43,18 @@ def load_initial(objective: nn.Module, path: Path) -> None:
             target[name].zero_()
     tokenizer.load_state_dict({k: v if k in added else inflate(saved[k].float(), v.shape)
                                for k, v in target.items()})
+
+
+def _load_prior(prior: nn.Module, saved: Mapping[str, Tensor], path: Path) -> None:
+    if not saved:
+        _log.warning("%s holds no prior, so that a fresh one starts; --recipe codec, not tune, "
+                     "gives it time to learn before bits have a price", path)
+        return
+    try:
+        prior.load_state_dict(saved)
+    except RuntimeError as error:
+        raise InputError(f"{path} is of another architecture: its prior differs",
+                         "start from weights of the same --model") from error
 
 
 #: A parameter of a residual block of an encoder or decoder stage.

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from nvcodec.errors import InputError, NvcodecError
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.device import fast_bfloat16, pick_device
+from nvcodec.train import schedule
 from nvcodec.train.checkpoint import Average, append_log, load_checkpoint, save_checkpoint
 from nvcodec.train.data import ClipPool, ClipShape
 from nvcodec.train.discriminator import Discriminator, LeCam
@@ -86,7 +87,8 @@ class Trainer:
         self._ahead: dict[int, Future[Batch]] = {}
         if spec.compile:
             # One graph for each clip length; a shape-generic one is slower by half on CPUs.
-            self.objective.tokenizer.compile(dynamic=False)
+            for part in (self.objective.tokenizer.encoder, self.objective.tokenizer.decoder):
+                part.compile(dynamic=False)
         self.forward = self._share(self.objective)
 
     def _join(self) -> torch.device:
@@ -119,20 +121,12 @@ class Trainer:
     @property
     def progress(self) -> float:
         """0 at the start, 1 at the end of the budget, by steps if given, else by time."""
-        if self.spec.steps:
-            return min(1.0, self.step / self.spec.steps)
-        return min(1.0, self.seconds / (60 * self.spec.minutes))
+        return schedule.progress(self.step, self.seconds, self.spec.steps, self.spec.minutes)
 
     def rate(self) -> float:
-        """Learning rate: linear warm-up, then cosine."""
+        """Learning rate of the next step."""
         r = self.recipe
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
-        return r.lr * min(1.0, (self.step + 1) / r.warmup) * (r.lr_end + (1 - r.lr_end) * cosine)
-
-    def _set_rate(self) -> None:
-        for optimizer in (*self.optimizers, *self.critic_optimizers):
-            for group in optimizer.param_groups:
-                group["lr"] = self.rate()
+        return schedule.learning_rate(r.lr, self.step, self.progress, r.warmup, r.lr_end)
 
     def next_batch(self) -> Batch:
         """The batch of this step; that of the next one is cut out meanwhile."""
@@ -163,7 +157,7 @@ class Trainer:
         """One optimizer step; returns the figures to log."""
         start = time.perf_counter()
         batch = self.next_batch()
-        self._set_rate()
+        schedule.set_rate((*self.optimizers, *self.critic_optimizers), self.rate())
         with self.autocast():
             loss, made, figures = self.forward(
                 batch, self.step, self.progress, self.critic, self.step)

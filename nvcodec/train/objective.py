@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nvcodec.models import lfq
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.prior import Prior
+from nvcodec.models.search import descend
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
 from nvcodec.train.losses import Perceptual, bit_costs, pick_frames, temporal_l1
@@ -40,18 +41,19 @@ class Objective(nn.Module):
         """-> (loss, reconstruction [B, T, H, W, 3], figures)."""
         r = self.recipe
         x = batch.pixels.float() / 127.5 - 1
-        y, z = self.tokenizer(x, batch.qp)
-        y = y.float()
+        z = self.tokenizer.encode(x, batch.qp)
+        q, pull = self._quantize(z, x, batch.qp)
+        y = self.tokenizer.decode(q, batch.qp).float()
         picked = pick_frames(y, x, r.lpips_frames, torch.Generator().manual_seed(seed))
         l1, lpips = (y - x).abs().mean(), self.perceptual(*picked)
-        loss = r.l1 * l1 + r.lpips * lpips + r.commitment * lfq.commitment(z)
+        loss = r.l1 * l1 + r.lpips * lpips + r.commitment * lfq.commitment(z) + r.pull * pull
         sample, total = lfq.entropy_terms(z)
         loss = loss + r.entropy_weight(step) * (sample - total) * 0.6931
         figures = {"l1": l1, "lpips": lpips, "h_sample": sample, "h_mean": total}
         if r.temporal:
             loss = loss + r.temporal * temporal_l1(y, x)
         if r.rate_aware:
-            loss, bits = self._add_rate(loss, z, batch, progress)
+            loss, bits = self._add_rate(loss, q, batch, progress)
             figures["bits"] = bits
         if critic is not None and r.gan and progress >= r.gan_from:
             adversarial = generator_loss(critic(y))
@@ -61,14 +63,29 @@ class Objective(nn.Module):
         figures["dead_bits"] = ((z > 0).float().mean((0, 1, 2, 3)) * 2 - 1).abs().gt(0.98).sum()
         return loss, y, {k: float(v.detach()) for k, v in figures.items()}
 
-    def _add_rate(self, loss: Tensor, z: Tensor, batch: Batch,
+    def _quantize(self, z: Tensor, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
+        """Signs, with gradients straight through, and how far z is from what a search finds."""
+        r = self.recipe
+        if not r.search:
+            return lfq.quantize(z), z.new_zeros(())
+
+        def distortion(q: Tensor, step: int) -> Tensor:
+            y = self.tokenizer.decode(q, qp).float()
+            picked = [v[:, step % v.shape[1]] for v in (y, x)]
+            lpips: Tensor = self.perceptual(*picked)
+            return r.lpips * lpips + r.l1 * (y - x).abs().mean() + r.temporal * temporal_l1(y, x)
+
+        found = descend(z, distortion, r.search)
+        hard = lfq.quantize(found)
+        return z + (hard - z).detach(), (z - found).square().mean()
+
+    def _add_rate(self, loss: Tensor, q: Tensor, batch: Batch,
                   progress: float) -> tuple[Tensor, Tensor]:
         """lambda(qp) * bits per pixel for the encoder, plain bits for the context model."""
-        q = lfq.quantize(z)
         for_model, for_encoder = bit_costs(self.prior(q, batch.qp), q)
-        positions = z.shape[1] * z.shape[2] * z.shape[3]
+        positions = q.shape[1] * q.shape[2] * q.shape[3]
         pixels = batch.pixels[0, ..., 0].numel()
-        price = torch.tensor([self.recipe.price(float(v)) for v in batch.qp], device=z.device)
+        price = torch.tensor([self.recipe.price(float(v)) for v in batch.qp], device=q.device)
         bpp = for_encoder * positions / pixels
         loss = loss + self.recipe.rate_ramp(progress) * (price * bpp).mean()
         return loss + 0.01 * for_model.mean(), for_model.detach().mean()

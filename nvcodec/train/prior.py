@@ -6,7 +6,6 @@ of the training (quantization-aware).
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from nvcodec.errors import InputError
 from nvcodec.models import lfq
 from nvcodec.models.prior import Prior
 from nvcodec.models.quant import LOGIT_BITS
+from nvcodec.train import schedule
 from nvcodec.train.checkpoint import Average, append_log
 from nvcodec.train.losses import bit_costs
 from nvcodec.train.optim import build_optimizers
@@ -43,7 +43,10 @@ class Example:
 
 @dataclass(frozen=True)
 class PriorSpec:
-    """How the prior is trained. A window is `window` x `window` tokens over the whole clip."""
+    """How the prior is trained. A window is `window` x `window` tokens over the whole clip.
+
+    `warmup` is in steps; `lr_end` is the floor of the cosine schedule, as a share of `lr`.
+    """
 
     minutes: float = 15.0
     steps: int | None = None
@@ -51,6 +54,8 @@ class PriorSpec:
     window: int = 20
     latents: int = 9
     lr: float = 2e-3
+    warmup: int = 20
+    lr_end: float = 0.02
     ema: float = 0.995
     seed: int = 0
 
@@ -71,20 +76,16 @@ class PriorTrainer:
     @property
     def progress(self) -> float:
         """0 at the start, 1 at the end of the budget, by steps if given, else by time."""
-        if self.spec.steps:
-            return min(1.0, self.step / self.spec.steps)
-        return min(1.0, self.seconds / (60 * self.spec.minutes))
+        return schedule.progress(self.step, self.seconds, self.spec.steps, self.spec.minutes)
 
     def train_step(self) -> float:
         """One optimizer step; returns bits per token."""
         start = time.perf_counter()
-        lr = self.spec.lr * min(1.0, (self.step + 1) / 20)
-        lr *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.progress))
+        schedule.set_rate(self.optimizers, schedule.learning_rate(
+            self.spec.lr, self.step, self.progress, self.spec.warmup, self.spec.lr_end))
         q, qp, hints = self._windows()
         bits = bit_costs(self.prior(q, qp, hints), q)[0].mean()
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
             optimizer.zero_grad(set_to_none=True)
         (0.1 * bits).backward()
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), 1.0)

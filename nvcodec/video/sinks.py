@@ -89,6 +89,8 @@ class ContainerSink:
             raise _failed(name, error) from error
 
     def _muxer_options(self, audio: Sequence[AudioStream]) -> dict[str, str]:
+        if self._name == "-":
+            return {"flush_packets": "1"}  # who reads the pipe gets each frame at once
         if not self._form.exact_ticks:
             return {}
         # mp4 keeps times in 1/timescale seconds: the track's own ticks, and for the edit list (the

@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
+from lpips import LPIPS
 
 from benchmarks.cache import Row
+from benchmarks.ffmpeg import find_ffmpeg
+from nvcodec.models.perceptual import FEATURES, VARIABLE
+from tests.optional import missing
 
 #: (point, bpp, LPIPS, PSNR, MS-SSIM) of each codec's made-up curve on its first clip.
 CURVES = {
@@ -48,7 +54,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="session")
 def ffmpeg() -> str:
-    return str(pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe())
+    return find_ffmpeg()
 
 
 @pytest.fixture(scope="session")
@@ -71,10 +77,25 @@ def make_clip(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with random features in place of AlexNet's: LPIPS of another scale, 0 for equals."""
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchvision's, about how lpips calls it
+        network = LPIPS(net="alex", pnet_rand=True, verbose=False).net
+    folder = tmp_path_factory.mktemp("backbone")
+    torch.save({f"features.{name.split('.', 1)[1]}": value
+                for name, value in network.state_dict().items()}, folder / FEATURES["alex"])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def lpips_weights() -> Path:
-    """The folder with LPIPS backbones: from the environment, or beside the checkout."""
+    """The folder with LPIPS's real backbones: from the environment, or in shared/ beside the
+    checkout. They are too large for the repository, and only its known values need them."""
     beside = Path(__file__).parents[3] / "shared" / "lpips"
-    for place in (os.environ.get("NVCODEC_LPIPS_WEIGHTS"), beside):
-        if place and (Path(place) / "alexnet_features.pth").exists():
+    for place in (os.environ.get(VARIABLE), beside):
+        if place and all((Path(place) / file).exists() for file in FEATURES.values()):
             return Path(place)
-    pytest.skip("no LPIPS backbone weights here")
+    missing(f"no LPIPS backbone weights here (set {VARIABLE} to a folder with "
+            f"{', '.join(FEATURES.values())})", "NVCODEC_REQUIRE_LPIPS")

@@ -79,12 +79,12 @@ def test_mcl_jcv_finds_any_subset(tmp_path):
         mcl_jcv.find_videos(tmp_path / "sub2" if (tmp_path / "sub2").mkdir() is None else tmp_path)
 
 
-def test_hevc_end_to_end(tmp_path, make_clip, lpips_weights, capsys):
+def test_hevc_end_to_end(tmp_path, make_clip, backbone, capsys):
     """Real files: one good clip, a damaged one, and a second run that only reports."""
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(make_clip().read_bytes()[:3000])
     arguments = [str(make_clip(frames=2)), str(bad), "--quick", "--codecs", "hevc", "--no-vmaf",
-                 "--threads", "1", "--lpips-weights", str(lpips_weights),
+                 "--threads", "1", "--lpips-weights", str(backbone),
                  "-o", str(tmp_path / "out")]
     assert cli.run(run.command, arguments) == 1
     said = capsys.readouterr().err

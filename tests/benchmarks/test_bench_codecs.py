@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.codecs import DEFAULT, NAMES, make_codecs
 from benchmarks.codecs.av1 import Av1
-from benchmarks.codecs.ffmpeg import ffmpeg_version, find_ffmpeg, has_vmaf
 from benchmarks.codecs.hevc import Hevc
 from benchmarks.codecs.nvcodec import Nvcodec, NvcodecPlain, code_hash
 from benchmarks.codecs.vvc import Vvc
+from benchmarks.ffmpeg import ffmpeg_version, find_ffmpeg, has_vmaf
 from benchmarks.plan import next_point
 from nvcodec.errors import UsageError
 
@@ -103,9 +104,13 @@ def test_an_ffmpeg_without_the_encoder(tmp_path):
     assert "imageio-ffmpeg" in str(caught.value) and "--codecs" in str(caught.value)
 
 
-def test_a_missing_or_wrong_ffmpeg(tmp_path):
+def test_a_missing_or_wrong_ffmpeg(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="no such program"):
         find_ffmpeg(str(tmp_path / "none"))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # an import of it fails
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="there is no ffmpeg here; pip install"):
+        find_ffmpeg()
     wrong = tmp_path / "tool"
     wrong.write_text("#!/bin/sh\necho hello\n")
     wrong.chmod(0o755)

@@ -2,23 +2,13 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from benchmarks.codecs.nvcodec import Nvcodec
 from benchmarks.process import Runner
-from nvcodec.models import registry
 from nvcodec.video.reader import open_video
 
 
-@pytest.fixture
-def codec() -> Nvcodec:
-    found = registry.releases()
-    if not found:
-        pytest.skip("no released weights here")
-    return Nvcodec(1, min(found, key=lambda r: r.weights.stat().st_size).id, "cpu")
-
-
-def test_nvcodec_goes_through_files_in_processes_of_its_own(codec, make_clip, tmp_path):
+def test_nvcodec_goes_through_files_in_processes_of_its_own(tiny, make_clip, tmp_path):
+    codec = Nvcodec(1, tiny, "cpu")
     clip, stream, decoded = make_clip(96, 64, 2), tmp_path / "a.mvt", tmp_path / "a.mkv"
     runner, env = Runner(), codec.environment()
     assert codec.model in codec.version() and "weights" in codec.version()

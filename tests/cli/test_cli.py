@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,6 @@ import pytest
 from nvcodec.cli.app import run
 
 TINY = ["--model", "tiny"]
-
-
-def call(*args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "nvcodec", *args], input=stdin,
-                          capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -101,18 +94,6 @@ def test_garbage_is_corrupt_input(tmp_path: Path, capsys: pytest.CaptureFixture[
     for verb in ("info", "verify", "decode"):
         assert run([verb, str(junk)]) == 3
         assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_pipes(coded: Path, tmp_path: Path) -> None:
-    """stdout is the stream, stderr the talk; a decode from stdin equals one from the file."""
-    piped = call("decode", "-", "-o", "-", stdin=coded.read_bytes())
-    assert piped.returncode == 0, piped.stderr
-    assert piped.stdout.startswith(b"YUV4MPEG2 W176 H144")
-    again = call("encode", "-", "-o", "-", *TINY, stdin=piped.stdout)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith(b"\x89MVT")
-    (tmp_path / "b.mvt").write_bytes(again.stdout)
-    assert b"12 frames" in call("verify", str(tmp_path / "b.mvt")).stderr
 
 
 def test_truncated_files(coded: Path, tmp_path: Path) -> None:

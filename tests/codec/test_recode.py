@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvcodec.codec.decode import SegmentDecoder
 from nvcodec.codec.encode import EncodeOptions, encode
 from nvcodec.codec.inspect import verify
+from nvcodec.codec.pictures import SegmentDecoder
 from nvcodec.codec.recode import coder_sizes, read_grids
 
 PART = {"model": "tiny", "keyint": 17, "duration": 1.0, "audio": False, "force": True}

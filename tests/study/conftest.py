@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fastapi", reason="pip install '.[study,dev]'")
-
 from rater_study import loadtest, prepare, sources
 from rater_study.manifest import Manifest, Settings, load
 from rater_study.sessions import Study
+from tests.optional import missing
 from tests.study.clips import METHODS, make_clip
 
 SMALL = Settings(votes=5, gold=0.2, repeats=0.2)
@@ -85,9 +84,7 @@ def browser() -> Iterator[Any]:
     if problem is None and path is None:
         problem = "no chromium on PATH (apt-get install chromium, or set NVCODEC_CHROMIUM)"
     if problem:
-        if os.environ.get("NVCODEC_REQUIRE_BROWSER"):
-            pytest.fail(problem)
-        pytest.skip(problem)
+        missing(problem, "NVCODEC_REQUIRE_BROWSER")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=[
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from nvcodec.errors import UsageError
 from rater_study import cli, loss, media, prepare, sources
-from rater_study.errors import StudyError, UsageError
+from rater_study.errors import StudyError
 from rater_study.manifest import MEDIA, Manifest, Settings, load, save
 from tests.study.clips import METHODS, make_clip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from nvcodec.errors import InputError
 from nvcodec.models import lfq
@@ -30,18 +28,9 @@ from nvcodec.train.optim import orthogonalize
 from nvcodec.train.recipes import RECIPES
 
 
-class StandIn(nn.Module):
-    """In place of LPIPS, whose backbone weights are not here: distance of blurred pictures."""
-
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return nn.functional.avg_pool2d(a - b, 8).abs().mean((1, 2, 3), keepdim=True)
-
-
 @pytest.fixture(autouse=True)
-def _no_backbone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(losses, "load_lpips", lambda net, weights: StandIn())
+def _no_backbone(blurred_distance: None) -> None:
     torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +89,24 @@ def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
     assert not list(out.glob("*.part"))
     train(replace(spec, steps=12), resume=True, quiet=True)
     assert load_checkpoint(out / "checkpoint.pt")["step"] == 12
+
+
+def test_search_in_the_loop(spec: RunSpec) -> None:
+    """The searched signs give less distortion than the encoder's own, and both networks learn."""
+    trainer = Trainer(replace(spec, recipe="search"))
+    objective, batch = trainer.objective, trainer.next_batch()
+    x = batch.pixels.float() / 127.5 - 1
+    z = objective.tokenizer.encode(x, batch.qp)
+    q, pull = objective._quantize(z, x, batch.qp)
+    plain, found = (losses.temporal_l1(y, x) + (y - x).abs().mean() for y in (
+        objective.tokenizer.decode(v, batch.qp) for v in (torch.where(z > 0, 1.0, -1.0), q)))
+    assert found < plain and pull > 0
+    assert all(p.grad is None for p in objective.tokenizer.parameters())
+    before = [p.detach().clone() for p in objective.tokenizer.parameters()]
+    assert np.isfinite(trainer.train_step()["loss"])
+    changed = [not torch.equal(a, b) for a, b in
+               zip(before, objective.tokenizer.parameters(), strict=True)]
+    assert sum(changed) > len(changed) // 2
 
 
 def test_the_paper_recipe_steps(spec: RunSpec) -> None:
@@ -184,6 +191,29 @@ def test_a_deeper_network_goes_on_from_a_shallower_one(tmp_path: Path) -> None:
     assert added.grad is not None and added.grad.any()
     with pytest.raises(InputError, match="another architecture"):
         load_initial(Objective(replace(deep, qp_width=0), RECIPES["codec"], None), file)
+
+
+def test_a_checkpoint_without_a_prior_starts_a_fresh_one(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its tokenizer is taken over; a prior of another size is an error, not a traceback."""
+    config, file = CONFIGS["tiny"], tmp_path / "old.pt"
+    old, other = Tokenizer(config), Objective(config, RECIPES["codec"], None)
+    state = {"ema": {"steps": 1, "shadow": old.state_dict()}, "objective": {}}
+    torch.save(state, file)
+    fresh = {k: v.clone() for k, v in other.prior.state_dict().items()}
+    load_initial(other, file)
+    assert all(torch.equal(v, fresh[k]) for k, v in other.prior.state_dict().items())
+    assert all(torch.equal(v, old.state_dict()[k]) for k, v in other.tokenizer.state_dict().items())
+    assert "old.pt holds no prior" in caplog.text
+    caplog.clear()
+    saved = {f"prior.{k}": v + 1 for k, v in fresh.items()}
+    torch.save({**state, "objective": saved}, file)
+    load_initial(other, file)
+    assert all(torch.equal(v, fresh[k] + 1) for k, v in other.prior.state_dict().items())
+    assert not caplog.records
+    torch.save({**state, "objective": {"prior.x": torch.zeros(1)}}, file)
+    with pytest.raises(InputError, match="its prior differs"):
+        load_initial(other, file)
 
 
 def test_orthogonalized_updates() -> None:

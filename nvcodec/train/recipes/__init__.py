@@ -30,6 +30,10 @@ class Recipe:
     gan: float = 0.0
     gan_from: float = 0.0
     lecam: float = 0.0
+    #: Steps of the encoder's search before each decoding, and the weight of the squared distance
+    #: that pulls the encoder's latent values to what the search found.
+    search: int = 0
+    pull: float = 0.0
     stills: float = 0.3
     #: "adamw", or "muon" for kernels with AdamW for the rest.
     optimizer: str = "adamw"
@@ -71,6 +75,9 @@ CODEC = Recipe(
     lambda_low=0.1, lambda_high=16.0, rate_from=0.25, rate_full=0.45, optimizer="muon", lr=1.5e-3,
     ema=0.998)
 
+# Going on from weights that know the price of bits: it holds from the first step.
+TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3)
+
 RECIPES = {
     r.name: r
     for r in (
@@ -78,7 +85,9 @@ RECIPES = {
         Recipe(name="paper", l1=5.0, lpips=0.1, lpips_nets=("alex",), gan=0.1, lecam=0.001,
                lr=1e-4, betas=(0.0, 0.99), stills=0.0),
         CODEC,
-        # Going on from weights that know the price of bits: it holds from the first step.
-        replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3),
+        TUNE,
+        # The same with the search in the loop: the decoder learns from the tokens that `--effort`
+        # will give it, the encoder to find them at once. A step costs about three times as much.
+        replace(TUNE, name="search", search=2, pull=0.25, lr=8e-4),
     )
 }

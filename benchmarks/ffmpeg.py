@@ -1,19 +1,18 @@
-"""The ffmpeg binary: where it is, what it has, and what the anchors' commands have in common."""
+"""The ffmpeg binary: where it is and what it has. Imports no network library: the rater study
+finds its ffmpeg here too."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-from benchmarks.codecs.base import ANCHOR_KEYINT, Codec
 from nvcodec.errors import UsageError
 
-REMEDY = "pip install 'imageio-ffmpeg>=0.6', or name another ffmpeg with --ffmpeg"
+INSTALL = "pip install 'imageio-ffmpeg>=0.6'"
+#: Of the benchmark's commands, which have the option.
+REMEDY = f"{INSTALL}, or name another ffmpeg with --ffmpeg"
 #: Where 4:2:0 chroma samples lie in masters and decodes: as HEVC and H.264 have it unless told
 #: otherwise. Some decoders leave it open, and a reader's other guess shifts chroma by half a pixel.
 CHROMA_LOCATION = "left"
@@ -35,7 +34,7 @@ def find_ffmpeg(given: str | None = None) -> str:
     except (ImportError, RuntimeError):
         found = shutil.which("ffmpeg")
     if not found:
-        raise UsageError("there is no ffmpeg here", REMEDY)
+        raise UsageError("there is no ffmpeg here", f"{INSTALL}, or put one on PATH")
     return found
 
 
@@ -74,52 +73,3 @@ def library_version(ffmpeg: str, encoder: str, pattern: str) -> str:
                "-c:v", encoder, "-f", "null", "-")
     found = re.search(pattern, said)
     return found[1] if found else "unknown"
-
-
-@dataclass(frozen=True)
-class Anchor(Codec):
-    """An encoder inside ffmpeg, in its random-access configuration.
-
-    Attributes:
-        ffmpeg: path of the binary.
-        keyint: longest distance between random access points, in frames.
-    """
-
-    ffmpeg: str = "ffmpeg"
-    keyint: int = ANCHOR_KEYINT
-
-    encoder = ""
-    preset = ""
-    #: ffmpeg's muxer for the bare elementary stream: no container bytes are counted.
-    muxer = ""
-    version_pattern = ""
-    gop = ""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Preset, GOP structure, threads."""
-        return {"encoder": self.encoder, "preset": self.preset, "keyint": self.keyint,
-                "gop": self.gop, "threads": self.threads}
-
-    def version(self) -> str:
-        """The library's version and ffmpeg's."""
-        library = library_version(self.ffmpeg, self.encoder, self.version_pattern)
-        return f"{self.encoder} {library} (ffmpeg {ffmpeg_version(self.ffmpeg)})"
-
-    def encode_argv(self, master: Path, stream: Path, point: int) -> list[str]:
-        """Every frame of the master, in its own pixel format."""
-        return [self.ffmpeg, *QUIET, "-i", str(master), "-an", "-fps_mode", "passthrough",
-                "-c:v", self.encoder, "-preset", self.preset, *self.options(point),
-                "-f", self.muxer, str(stream)]
-
-    def options(self, point: int) -> list[str]:
-        """The encoder's own options for a rate point."""
-        raise NotImplementedError
-
-    def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
-        """The decoder's own samples: FFV1 for .mkv (bit depth and colour tags kept), else raw."""
-        raw = decoded.suffix == ".y4m"
-        kind = ["-strict", "-1"] if raw else ["-c:v", "ffv1", "-level", "3"]
-        return [self.ffmpeg, *QUIET, "-threads", str(self.threads), "-i", str(stream),
-                "-fps_mode", "passthrough", "-vf", f"setparams=chroma_location={CHROMA_LOCATION}",
-                *kind, str(decoded)]

@@ -1,0 +1,72 @@
+"""The encoder's search (`--effort`): better tokens for the very same decoder.
+
+The encoder network guesses in one pass. A few gradient steps on its latent values, through the
+decoder and by the distortion that both were trained with, find better ones (see
+`nvcodec.models.search`). Decoders need not know.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nvcodec.models import lfq
+from nvcodec.models.conv import StreamState
+from nvcodec.models.search import descend
+from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.train.losses import Perceptual, temporal_l1
+
+#: Weight of frame differences beside L1 and LPIPS, as in the recipes that trained the weights.
+TEMPORAL = 0.25
+#: LPIPS looks at every fourth picture, at others in each step: nearly as good for half the time.
+STRIDE = 4
+NETS = ("alex", "squeeze")
+
+
+def load_perceptual(device: torch.device, weights: Path | None = None) -> Perceptual:
+    """The backbones that distortion is measured with; ModelError where they are not to be had."""
+    return Perceptual(NETS, weights).to(device)
+
+
+class Refiner:
+    """Refines one segment's latent values piece by piece, as the encoder puts them out.
+
+    Args:
+        model: the tokenizer.
+        qp: that the decoder will see, 0..63.
+        steps: gradient steps for each piece.
+        perceptual: LPIPS of pictures [N, H, W, 3] in [-1, 1].
+    """
+
+    def __init__(self, model: Tokenizer, qp: int, steps: int, perceptual: Perceptual) -> None:
+        self.model, self.qp, self.steps = model, qp, steps
+        self.perceptual = perceptual
+        self.state = StreamState()
+
+    def push(self, z: Tensor, pixels: Tensor) -> Tensor:
+        """Refine the next piece.
+
+        Args:
+            z: latent values float32 [t, H/8, W/8, bits].
+            pixels: uint8 RGB [T, H, W, 3] that they stand for.
+
+        Returns:
+            values of the same shape, on the CPU.
+        """
+        weight = self.model.decoder.stem.weight
+        source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
+        height, width = source.shape[2:4]
+
+        def distortion(q: Tensor, step: int) -> Tensor:
+            past = StreamState(self.state)  # what a trial decoding learns is not kept
+            made = self.model.decode(q, self.qp, past)[:, :, :height, :width]
+            looked = slice(step % STRIDE % source.shape[1], None, STRIDE)
+            lpips: Tensor = self.perceptual(made[0, looked], source[0, looked])
+            return lpips + (made - source).abs().mean() + TEMPORAL * temporal_l1(made, source)
+
+        z = descend(z.to(weight.device, weight.dtype)[None], distortion, self.steps)
+        with torch.no_grad():  # what the decoder will remember of this piece
+            self.model.decode(lfq.quantize(z), self.qp, self.state)
+        return z[0].float().cpu()
