@@ -51,6 +51,11 @@ class StreamReader:
         return self._assembler.header
 
     @property
+    def bytes_read(self) -> int:
+        """Bytes fetched from the stream so far."""
+        return self._source.bytes_read
+
+    @property
     def index(self) -> Index:
         """Index of what was read so far."""
         return self._assembler.index

@@ -4,7 +4,7 @@
     +-- InputError           exit code 1   the source video is missing, unreadable or unsupported
     +-- OutputError          exit code 1   the target exists, or cannot be written
     +-- UsageError           exit code 2   an option or an argument makes no sense
-    +-- CorruptFileError     exit code 3   a `.mvt` file is damaged or truncated
+    +-- CorruptFileError     exit code 3   a `.mvt` or token file is damaged
     +-- UnsupportedFileError exit code 4   a `.mvt` file needs a newer reader or another model
 
 Each error is built from what is wrong and what to do about it, and prints as one line:
@@ -64,7 +64,7 @@ class UsageError(NvcodecError):
 
 
 class CorruptFileError(NvcodecError):
-    """A `.mvt` file is damaged or truncated."""
+    """A `.mvt` file or a token file is damaged or truncated."""
 
     exit_code: ClassVar[int] = 3
 

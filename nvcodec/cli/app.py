@@ -10,7 +10,8 @@ import click
 import nvcodec
 from nvcodec.cli.run import run_command
 
-VERBS = ("encode", "decode", "batch", "info", "verify", "compare", "models", "train", "demo")
+VERBS = ("encode", "decode", "batch", "info", "verify", "compare", "tokens", "models", "train",
+         "demo")
 
 
 class Verbs(click.Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -24,8 +25,19 @@ def command(source: str, as_json: bool, quiet: bool, verbose: int) -> None:
     rows = facts.pop("segment_list", [])
     for key, value in facts.items():
         click.echo(f"{key:>20}  {_plain(value)}")
-    for row in rows:
-        click.echo("  ".join(f"{k} {v}" for k, v in row.items()))
+    for line in _table(rows):
+        click.echo(line)
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines with the columns right-aligned under their names."""
+    if not rows:
+        return
+    cells = [list(rows[0]), *([_plain(v) for v in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    yield ""
+    for line in cells:
+        yield "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True))
 
 
 def _plain(value: Any) -> str:

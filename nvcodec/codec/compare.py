@@ -9,7 +9,7 @@ from typing import Any
 
 import bitstream
 from nvcodec.codec.events import Listener, Progress, ignore
-from nvcodec.codec.pictures import SegmentDecoder
+from nvcodec.codec.file import open_file
 from nvcodec.codec.plain import plain_errors
 from nvcodec.errors import UsageError
 from nvcodec.quality import RGB, Meter, side_by_side, zip_frames
@@ -43,10 +43,8 @@ def is_mvt(path: str | Path) -> bool:
 def frames_of(path: str | Path) -> Iterator[RGB]:
     """RGB frames uint8 [H, W, 3] of a video or a `.mvt` file."""
     if is_mvt(path):
-        with bitstream.Reader(path) as reader:
-            decoder = SegmentDecoder(reader.header)
-            for segment in reader.iter_segments():
-                yield from (f.rgb for f in decoder.frames(segment))
+        with open_file(path) as video:
+            yield from (f.rgb for f in video.frames())
     else:
         with open_video(path) as video:
             yield from (f.rgb for f in video.frames())

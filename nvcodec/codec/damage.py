@@ -46,6 +46,11 @@ def slots_of(reader: bitstream.Reader) -> list[Slot]:
                     _missing(reader, end, None, since, reader.file_bytes)]
 
 
+def origin_of(reader: bitstream.Reader) -> int:
+    """The first tick of a file's video, of a lost beginning too where that is known."""
+    return slots_of(reader)[0].first_pts
+
+
 def _missing(reader: bitstream.Reader, end: int | None, after: int | None, since: int,
              offset: int) -> list[bitstream.LostSegment]:
     between = [p for p in reader.problems if since < (p.offset or 0) <= offset]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -19,7 +19,8 @@ from nvcodec.codec.damage import Found, Slot, gap_of, other_problems, slots_of, 
 from nvcodec.codec.events import DecodeReport, Gap, Listener, Progress, ignore
 from nvcodec.codec.overlap import Behind
 from nvcodec.codec.pictures import DecodedFrame, Pictures, SegmentDecoder
-from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
+from nvcodec.codec.plain import fps_of, passing_damage, plain_errors, time_base_of
+from nvcodec.codec.span import EVERYTHING, Span, check_times
 from nvcodec.errors import CorruptFileError, NvcodecError, UsageError
 from nvcodec.video.audio import AudioPacket
 from nvcodec.video.writer import VideoWriter
@@ -50,10 +51,7 @@ class DecodeOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.start is not None and not 0 <= self.start < float("inf"):
-            raise UsageError(f"start {self.start} is not a time", "give seconds from the beginning")
-        if self.duration is not None and not 0 < self.duration < float("inf"):
-            raise UsageError(f"duration {self.duration} is not a time", "give seconds above 0")
+        check_times(self.start, self.duration)
 
 
 def decode(source: str | Path, target: str | Path, options: DecodeOptions | None = None,
@@ -83,7 +81,7 @@ class _Job:
         self.gaps: list[Gap] = []
         self.told: list[bitstream.BitstreamError] = []
         self.number = self.shift = self.origin = 0
-        self.first, self.last = -2**63, 2**63
+        self.span = EVERYTHING
         if source == "-":
             self.reader = bitstream.StreamReader(sys.stdin.buffer, self.lenient)
             self.decoder = SegmentDecoder(self.reader.header, options.device)
@@ -96,13 +94,10 @@ class _Job:
     def run(self) -> DecodeReport:
         header = self.reader.header
         start, done, filled = time.perf_counter(), 0, 0
-        pictures = Pictures(self.decoder, self._lose, self.options.conceal, self.number,
-                            self.first, self.last)
+        pictures = Pictures(self.decoder, self._lose, self.options.conceal, self.number, self.span)
         with self._open_writer(header) as out, Behind[Callable[[], None]](_call) as writing:
             for item in pictures.of(self.items):
                 if isinstance(item, DecodedFrame):
-                    if not self.first <= item.pts < self.last:
-                        continue
                     if self.options.start and not self.shift:
                         self.shift = item.pts  # the output begins at time 0
                     writing.put(partial(out.write, item.rgb, item.pts - self.shift, item.duration))
@@ -117,7 +112,7 @@ class _Job:
         return DecodeReport(
             source=self.source, target=self.target, model=header.model, width=header.width,
             height=header.height, frames=done, seconds=time.perf_counter() - start,
-            concealed=filled, gaps=self.gaps,
+            bytes_read=self.reader.bytes_read, concealed=filled, gaps=self.gaps,
             warnings=warnings + other_problems(self.reader.problems, self.told))
 
     def _open_writer(self, header: bitstream.Header) -> VideoWriter:
@@ -163,9 +158,8 @@ class _Job:
     def _seek(self, reader: bitstream.Reader) -> Iterator[Any]:
         """Only the segments that hold wished frames, and the audio that lies with them."""
         slots = slots_of(reader)
-        self._set_range(slots[0].first_pts)
-        chosen = [i for i, s in enumerate(slots) if s.first_pts < self.last
-                  and (s.end_pts > self.first or s.end_pts == s.first_pts)]
+        self._set_span(slots[0].first_pts)
+        chosen = self.span.choose(slots)
         if self.options.start is None and self.options.duration is None:
             self.total = sum(s.frame_count for s in slots)
         self._read_configuration(reader)
@@ -201,11 +195,11 @@ class _Job:
 
     def _read_configuration(self, reader: bitstream.Reader) -> None:
         """Tags and audio tracks; those that are damaged are done without where that is wished."""
-        with self._skipping():
+        with self._passing_damage():
             self.meta = reader.meta
         for entry in reader.index.audio:
             if not entry.is_packets:
-                with self._skipping():
+                with self._passing_damage():
                     record = reader.read_audio(entry)
                     assert isinstance(record, bitstream.AudioStream)
                     self.streams.append(record)
@@ -213,7 +207,7 @@ class _Job:
     def _read_all(self, reads: Iterable[Callable[[], Any]]) -> Iterator[Any]:
         """Results of `reads`, without those that are damaged where recovery is wished."""
         for read in reads:
-            with self._skipping():
+            with self._passing_damage():
                 yield read()
 
     def _peek(self, items: Iterator[Any]) -> Iterator[Any]:
@@ -223,7 +217,7 @@ class _Job:
         for item in located:
             held.append(item)
             if isinstance(item, Found):
-                self._set_range(item.first_pts)
+                self._set_span(item.first_pts)
                 break
         self.streams = [i for i in held if isinstance(i, bitstream.AudioStream)]
         self.meta = next((i.values for i in held if isinstance(i, bitstream.Meta)), {})
@@ -243,15 +237,8 @@ class _Job:
 
     # -- damage ----------------------------------------------------------------------------------
 
-    @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """Note damage in place of raising it, where recovery is wished."""
-        try:
-            yield
-        except bitstream.CorruptError as error:
-            if not self.lenient:
-                raise
-            self.reader.problems.append(error)
+    def _passing_damage(self) -> AbstractContextManager[None]:
+        return passing_damage(self.lenient, self.reader.problems)
 
     def _lose(self, lost: bitstream.LostSegment, number: int) -> None:
         """Note a lost segment, or stop at it."""
@@ -272,14 +259,10 @@ class _Job:
 
     # -- the wished part -------------------------------------------------------------------------
 
-    def _set_range(self, origin: int) -> None:
-        """Wished ticks [first, last), counted from the video's first."""
-        base = time_base_of(self.reader.header)
+    def _set_span(self, origin: int) -> None:
+        """The wished part of a video that begins at tick `origin`."""
         self.origin = origin
-        if self.options.start is not None or self.options.duration is not None:
-            self.first = origin + round(Fraction(self.options.start or 0) / base)
-        if self.options.duration is not None:
-            self.last = self.first + max(1, round(Fraction(self.options.duration) / base))
+        self.span = Span.of(self.reader.header, origin, self.options.start, self.options.duration)
 
     def _wanted_audio(self, record: bitstream.AudioPackets) -> Iterator[AudioPacket]:
         """The record's packets inside the wished part, moved as its frames are."""
@@ -292,10 +275,11 @@ class _Job:
             return
         base = Fraction(stream.time_base_num, stream.time_base_den)
         video = time_base_of(self.reader.header)
-        moved_by = round((self.shift or self.first) * video / base) if self.options.start else 0
+        first, last = self.span.first * video, self.span.last * video
+        moved_by = round((self.shift * video or first) / base) if self.options.start else 0
         for p in packets:
             ticks = p.pts if p.pts is not None else p.dts or 0
-            if self.first * video <= ticks * base < self.last * video:
+            if first <= ticks * base < last:
                 pts, dts = (None if v is None else v - moved_by for v in (p.pts, p.dts))
                 yield AudioPacket(p.stream, pts, dts, p.duration, p.is_key, p.data)
 

@@ -21,7 +21,7 @@ from nvcodec.codec.clip import Clip
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.overlap import ahead
-from nvcodec.codec.plain import plain_errors, time_base_of
+from nvcodec.codec.plain import plain_errors, time_base_of, writing_to
 from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
 from nvcodec.codec.setup import Setup
 from nvcodec.codec.split import Part
@@ -121,13 +121,11 @@ class _Job:
         sink: BinaryIO = sys.stdout.buffer if self.file is None else self.file.path.open("wb")
         start = time.perf_counter()
         try:
-            writer = bitstream.Writer(sink, self.header)
-            pilot = self._write(writer)
-            totals = writer.close()
-            sink.flush()
-        except OSError as error:
-            raise OutputError(f"{self.target}: cannot be written ({error.strerror})",
-                              "check the free space and permissions") from error
+            with writing_to(self.target):
+                writer = bitstream.Writer(sink, self.header)
+                pilot = self._write(writer)
+                totals = writer.close()
+                sink.flush()
         finally:
             if self.file:
                 sink.close()

@@ -107,6 +107,7 @@ class DecodeReport:
     """Figures of a finished decode.
 
     Attributes (those that do not speak for themselves):
+        bytes_read: of the source; a part of a file is had without the segments beside it.
         concealed: of `frames`, those that were filled in.
         gaps: what was lost, in order.
     """
@@ -118,6 +119,7 @@ class DecodeReport:
     height: int
     frames: int
     seconds: float
+    bytes_read: int = 0
     concealed: int = 0
     gaps: list[Gap] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -130,3 +132,24 @@ class DecodeReport:
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         return asdict(self) | {"fps": round(self.fps, 2)}
+
+
+@dataclass(frozen=True)
+class TokensReport:
+    """Figures of a finished conversion between a `.mvt` file and a token file.
+
+    Attributes (those that do not speak for themselves):
+        tokens: how many, in all segments.
+        bytes: size of the target.
+    """
+
+    source: str
+    target: str
+    segments: int
+    frames: int
+    tokens: int
+    bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self)

@@ -3,24 +3,77 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import bitstream
+from bitstream.chunks import CHUNK_OVERHEAD
 from nvcodec.codec.coders import coder_for
-from nvcodec.codec.damage import gap_of, other_problems, slots_of
+from nvcodec.codec.damage import gap_of, origin_of, other_problems, slots_of
 from nvcodec.codec.events import Gap, Listener, Progress, ignore
 from nvcodec.codec.plain import fps_of, plain_errors, time_base_of
 from nvcodec.errors import CorruptFileError
 from nvcodec.models import registry
 
 
+@dataclass(frozen=True)
+class SegmentInfo:
+    """What the index says of one segment.
+
+    Attributes:
+        number: 0, 1, ...
+        offset: of its chunk in the file.
+        bytes: of the chunk, framing included.
+        pts: of its first frame, in ticks.
+        end_pts: first tick after its last frame (equals that frame's pts where its duration is
+            unknown).
+        start: seconds from the video's first frame to its own.
+        seconds: that it is shown.
+        frames: how many.
+        qp: quality step 0 (best) .. 63.
+        tokens: how many.
+        bits_per_token: of the whole chunk.
+        bpp: bits of the whole chunk for each displayed pixel of each frame.
+    """
+
+    number: int
+    offset: int
+    bytes: int
+    pts: int
+    end_pts: int
+    start: float
+    seconds: float
+    frames: int
+    qp: int
+    tokens: int
+    bits_per_token: float
+    bpp: float
+
+
+def segment_infos(reader: bitstream.Reader) -> tuple[SegmentInfo, ...]:
+    """A row for each segment, from the index alone."""
+    header, base = reader.header, time_base_of(reader.header)
+    origin = origin_of(reader)
+    rows = []
+    for number, s in enumerate(reader.segments):
+        size, tokens = s.size + CHUNK_OVERHEAD, prod(header.token_shape(s.frame_count))
+        rows.append(SegmentInfo(
+            number=number, offset=s.offset, bytes=size, pts=s.first_pts, end_pts=s.end_pts,
+            start=round(float((s.first_pts - origin) * base), 6),
+            seconds=round(float((s.end_pts - s.first_pts) * base), 6), frames=s.frame_count,
+            qp=s.qp, tokens=tokens, bits_per_token=round(8 * size / tokens, 4),
+            bpp=round(8 * size / (s.frame_count * header.width * header.height), 6)))
+    return tuple(rows)
+
+
 def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
     """Facts from the header and the index, without reading the segments.
 
-    `segments` adds a row for each segment. Raises CorruptFileError, UnsupportedFileError, OSError.
+    `segments` adds a `SegmentInfo` for each segment, as a dict. Raises CorruptFileError,
+    UnsupportedFileError, InputError.
     """
     with plain_errors(str(path)), bitstream.Reader(path) as reader:
         h = reader.header
@@ -45,9 +98,7 @@ def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
             "audio": _audio(reader), "meta": reader.meta, "index_rebuilt": reader.rebuilt,
         }
         if segments:
-            facts["segment_list"] = [
-                {"number": i, "offset": s.offset, "bytes": s.size, "pts": s.first_pts,
-                 "frames": s.frame_count, "qp": s.qp} for i, s in enumerate(reader.segments)]
+            facts["segment_list"] = [asdict(row) for row in segment_infos(reader)]
         return facts
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec import mapping
-from nvcodec.codec.coders import coder_for
+from nvcodec.codec.coders import TokenCoder, coder_for
 from nvcodec.codec.setup import piece_frames
+from nvcodec.codec.span import END, Span
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import DecoderStream, Tokenizer
@@ -37,13 +38,14 @@ class DecodedFrame:
 
 
 class SegmentDecoder:
-    """Turns segments of one stream into frames."""
+    """Turns segments of one stream into frames. `coder`: that of the header, if it is here."""
 
-    def __init__(self, header: bitstream.Header, device: str = "auto") -> None:
+    def __init__(self, header: bitstream.Header, device: str = "auto",
+                 coder: TokenCoder | None = None) -> None:
         self.header = header
         self.release = registry.find_by_hash(header.model, header.model_sha256)
         mapping.check_matches(header, self.release)
-        self.coder = coder_for(header)
+        self.coder = coder or coder_for(header)
         self.model: Tokenizer = registry.load(self.release, pick_device(device))
         self.step = piece_frames(header.width, header.height) // header.time_stride
 
@@ -52,35 +54,42 @@ class SegmentDecoder:
         shape = self.header.token_shape(segment.frame_count)
         return self.coder.decode(segment.payload, shape, segment.qp)
 
-    def frames(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
-        """The segment's frames in order; BadTokens before the first if its tokens are damaged."""
+    def frames(self, segment: bitstream.Segment, last: int = END) -> Iterator[DecodedFrame]:
+        """The segment's frames before tick `last`, in order.
+
+        BadTokens before the first if the segment's tokens are damaged.
+        """
         grid = torch.from_numpy(self.tokens(segment).astype(np.int32))
         stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
         ends = (*segment.pts[1:], segment.end_pts)
         done = 0
         for a, b in latent_pieces(len(grid), self.step):
+            if segment.pts[done] >= last:
+                return
             for rgb in stream.push(grid[a:b]).numpy()[:segment.frame_count - done]:
                 pts = segment.pts[done]
+                if pts >= last:
+                    return
                 yield DecodedFrame(rgb, pts, ends[done] - pts)
                 done += 1
 
 
 class Pictures:
-    """Frames of the items of a stream, in order; everything but segments passes through.
+    """Wished frames of the items of a stream, in order; all but segments passes through.
 
     Args:
         decoder: for the stream.
         report: told of every lost segment with the number of its first frame; may raise.
         conceal: put pictures in place of lost ones; otherwise they are left out.
         number: of the first item's first frame in the whole video.
-        since, until: ticks of the wished part; what lies outside may be left out.
+        span: the wished part.
     """
 
     def __init__(self, decoder: SegmentDecoder,
                  report: Callable[[bitstream.LostSegment, int], None], conceal: bool,
-                 number: int, since: int, until: int) -> None:
+                 number: int, span: Span) -> None:
         self.decoder, self.report, self.conceal = decoder, report, conceal
-        self.number, self.since, self.until = number, since, until
+        self.number, self.span = number, span
         self._lost: list[bitstream.LostSegment] = []
         self._before: RGB | None = None
 
@@ -88,7 +97,7 @@ class Pictures:
         """DecodedFrame, and the items that are no segments."""
         for item in items:
             if isinstance(item, bitstream.Segment):
-                if item.pts[-1] >= self.since or self.conceal:
+                if self._serves(item):
                     yield from self._segment(item)
                 self.number += item.frame_count
             elif isinstance(item, bitstream.LostSegment):
@@ -98,8 +107,15 @@ class Pictures:
                 yield item
         yield from self._fill(None)
 
+    def _serves(self, segment: bitstream.Segment) -> bool:
+        """Whether a segment has wished frames, or a picture that may stand in for lost ones."""
+        if segment.first_pts >= self.span.last:
+            return bool(self._lost) and self._before is None
+        return segment.pts[-1] >= self.span.first or self.conceal
+
     def _segment(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
-        frames = self.decoder.frames(segment)
+        # One picture at least: behind the wished part it stands in for a lost beginning.
+        frames = self.decoder.frames(segment, max(self.span.last, segment.first_pts + 1))
         try:
             first = next(frames)
         except bitstream.CorruptError as error:
@@ -107,13 +123,12 @@ class Pictures:
             return
         yield from self._fill(first.rgb)
         for frame in chain([first], frames):
-            if frame.pts >= self.until:
-                return
             self._before = frame.rgb
-            yield frame
+            if frame.pts in self.span:
+                yield frame
 
     def _lose(self, lost: bitstream.LostSegment) -> None:
-        if lost.pts[-1] >= self.since and lost.first_pts < self.until:
+        if lost.pts[-1] >= self.span.first and lost.first_pts < self.span.last:
             self.report(lost, self.number)
         if self.conceal:
             self._lost.append(lost)
@@ -130,5 +145,5 @@ class Pictures:
             return
         for one in lost:
             for pts, end in pairwise((*one.pts, one.end_pts)):
-                if self.since <= pts < self.until:
+                if pts in self.span:
                     yield DecodedFrame(shown, pts, max(0, end - pts), is_filled=True)

@@ -11,6 +11,7 @@ from nvcodec.errors import (
     CorruptFileError,
     InputError,
     NvcodecError,
+    OutputError,
     UnsupportedFileError,
     UsageError,
 )
@@ -46,6 +47,27 @@ def plain_errors(name: str, damaged: type[NvcodecError] = CorruptFileError) -> I
     except ModelError as error:
         wants = UnsupportedFileError if "the file needs" in str(error) else UsageError
         raise wants(*_split(name, str(error))) from error
+
+
+@contextmanager
+def writing_to(target: str) -> Iterator[None]:
+    """Turn the system's complaints while a file is written into OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})",
+                          "check the free space and permissions") from error
+
+
+@contextmanager
+def passing_damage(recover: bool, problems: list[bitstream.BitstreamError]) -> Iterator[None]:
+    """Note damage in `problems` in place of raising it, where recovery is wished."""
+    try:
+        yield
+    except bitstream.CorruptError as error:
+        if not recover:
+            raise
+        problems.append(error)
 
 
 def _split(name: str, message: str) -> tuple[str, str]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitstream
-from nvcodec.codec.coders import CODERS, coder_for, coder_of, default_coder
+from nvcodec.codec.coders import CODERS, coder_of, default_coder
 from nvcodec.codec.events import Listener, Progress, ignore
+from nvcodec.codec.file import open_file
 from nvcodec.codec.plain import plain_errors
 from nvcodec.models import registry
 
@@ -21,11 +22,9 @@ def read_grids(path: str | Path) -> Iterator[tuple[NDArray[np.uint32], int]]:
 
     Raises CorruptFileError, UnsupportedFileError.
     """
-    with plain_errors(str(path)), bitstream.Reader(path) as reader:
-        coder = coder_for(reader.header)
-        for segment in reader.iter_segments():
-            shape = reader.header.token_shape(segment.frame_count)
-            yield coder.decode(segment.payload, shape, segment.qp), segment.qp
+    with open_file(path) as video:
+        for grid in video.tokens():
+            yield grid.tokens, grid.qp
 
 
 def coder_sizes(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:

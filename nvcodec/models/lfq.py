@@ -66,13 +66,3 @@ def _joint(p: Tensor) -> Tensor:
         one = p[:, i:i + 1]
         out = torch.cat((out * (1 - one), out * one), dim=1)
     return out
-
-
-def factorize(tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """18-bit tokens [...] -> two 9-bit sub-tokens [...]: bits 0-8 and bits 9-17 (paper, 3.1)."""
-    return tokens & 511, tokens >> 9
-
-
-def unfactorize(low: Tensor, high: Tensor) -> Tensor:
-    """The inverse of `factorize`."""
-    return low | (high << 9)

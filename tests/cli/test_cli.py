@@ -32,6 +32,13 @@ def test_there_and_back(coded: Path, carphone: Path, tmp_path: Path,
     assert run(["info", str(coded), "--json", "-v"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert [s["frames"] for s in facts["segment_list"]] == [5, 5, 2]
+    assert sum(s["seconds"] for s in facts["segment_list"]) == pytest.approx(
+        facts["seconds"], abs=3e-6)  # each is rounded to a microsecond
+    assert run(["info", str(coded), "-v"]) == 0
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert head == list(facts["segment_list"][0])
+    assert [row[:7] for row in rows] == [
+        [f"{s[k]:.6g}" for k in head[:7]] for s in facts["segment_list"]]
     assert facts["model"] == "tiny" and facts["coder"] == "learned"
     assert run(["compare", str(tmp_path / "b.mkv"), str(coded), "--json", "--quiet",
                 "--png", str(tmp_path / "pair.png")]) == 0

@@ -16,6 +16,7 @@ import bitstream
 import nvcodec
 from nvcodec import DecodeOptions, EncodeOptions
 from nvcodec.cli.app import run
+from nvcodec.codec.pictures import SegmentDecoder
 from nvcodec.video.reader import open_video
 
 
@@ -98,6 +99,49 @@ def test_a_pipe_is_filled_in_alike(coded: Path, index: bool,
     pictures, again = frames_of(target)
     assert again == times and report.concealed == 7 and report.frames == 12
     assert all(np.array_equal(a, b) for a, b in zip(pictures, whole, strict=True))
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_parts_begin_alike_however_they_are_read(coded: Path, index: bool) -> None:
+    """A lost beginning counts, whether the index tells of it or its own chunk does."""
+    bad = spoil(coded, 0, index=index)
+    part = {"start": 6 * 1001 / 30000, "duration": 0.09}
+    _, pictures, _ = decoded(bad, recover=True, **part)
+    with nvcodec.open(bad, recover=True) as video:
+        frames = list(video.frames(**part))
+        assert float(video.duration) == pytest.approx(0.4, abs=1e-3)
+    assert [f.pts for f in frames] == [6 * 1001, 7 * 1001, 8 * 1001]
+    assert all(np.array_equal(f.rgb, p) for f, p in zip(frames, pictures, strict=True))
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_a_part_ends_the_work(coded: Path, pipe: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments behind it are not decoded, but for the first picture if its beginning is lost."""
+    calls: list[tuple[int, int]] = []
+    frames = SegmentDecoder.frames
+
+    def counted(self: SegmentDecoder, segment: bitstream.Segment, last: int) -> Any:
+        calls.append((segment.first_pts // 1001, sum(t < last for t in segment.pts)))
+        return frames(self, segment, last)
+
+    monkeypatch.setattr(SegmentDecoder, "frames", counted)
+
+    def part(source: Path) -> list[np.ndarray[Any, Any]]:
+        calls.clear()
+        if pipe:
+            reader = io.BufferedReader(_Pipe(source.read_bytes()))
+            monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=reader))
+        target = source.with_name("part.mkv")
+        nvcodec.decode("-" if pipe else source, target,
+                       DecodeOptions(conceal=True, duration=0.09, force=True))
+        return frames_of(target)[0]
+
+    with nvcodec.open(coded) as video:
+        whole = [f.rgb for f in video.frames()]
+    assert len(part(coded)) == 3 and calls == [(0, 3)]
+    pictures = part(spoil(coded, 0))
+    assert calls == [(5, 1)]
+    assert len(pictures) == 3 and all(np.array_equal(p, whole[5]) for p in pictures)
 
 
 def test_cut_files_end_with_their_last_whole_segment(coded: Path,

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvcodec.models import lfq
+from nvcodec.models import factors, lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.tokenizer import Tokenizer
 
@@ -22,9 +22,9 @@ def test_index_bits_and_factors(values: list[int]) -> None:
     assert bits.shape == (len(values), 18)
     assert set(bits.unique().tolist()) <= {-1.0, 1.0}
     assert torch.equal(lfq.bits_to_tokens(bits), tokens)
-    low, high = lfq.factorize(tokens)
+    low, high = factors.factorize(tokens)
     assert int(low.max()) < 512 and int(high.max()) < 512
-    assert torch.equal(lfq.unfactorize(low, high), tokens)
+    assert torch.equal(factors.unfactorize(low, high), tokens)
 
 
 def test_index_is_the_sum_of_powers() -> None:
