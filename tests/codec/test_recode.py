@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nvcodec.codec.encode import encode
-from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.inspect import verify
+from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.pictures import SegmentDecoder
 from nvcodec.codec.recode import coder_sizes, read_grids
 
