@@ -50,7 +50,7 @@ class LocalEngine:
     def _submit(self, job: Job) -> Future[Outcome[EncodeReport]]:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.slots, self._context, _begin, (self._stop,))
-        with _interrupts_ignored():  # inherited by the processes that this starts
+        with _interrupts_held():  # inherited by the processes that this starts
             return self._pool.submit(_encode, job, self.threads)
 
     def is_loss(self, error: BaseException) -> bool:
@@ -66,16 +66,19 @@ class LocalEngine:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ctrl-C reaches a whole group of processes; only the batch itself is to answer it."""
-    if threading.current_thread() is not threading.main_thread():
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches a whole group of processes; only the batch itself is to answer it.
+
+    Processes inherit the mask. Here a signal waits until it is lifted; ignored, it would be lost.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # -- in the workers ----------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def command(source: str, target: str, wished: EncodeOptions, jobs: int | None, e
         raise Interrupted("interrupted; what is done is kept, the same command goes on") from None
     lines = [f"nvcodec: warning: {w}" for w in report.warnings]
     options.tell(map(click.format_filename, lines), quiet)
-    options.tell(f"nvcodec: {click.format_filename(e)}" for e in report.failed.values())
+    options.tell(f"nvcodec: {click.format_filename(e)}" for _, e in sorted(report.failed.items()))
     options.tell([f"{report.target}: {len(report.done)} files encoded, {len(report.skipped)} done "
                   f"before, {len(report.failed)} failed"], quiet)
     if as_json:
