@@ -54,8 +54,8 @@ ENCODING = (
     click.option("--rdo/--no-rdo", default=True,
                  help="Choose the sign of small latent values by its cost."),
     click.option("--effort", type=int, default=0, show_default=True, metavar="N",
-                 help="Gradient steps that search for better tokens: 4 is clearly better and 20 "
-                      "times slower, 0 is off."),
+                 help="Gradient steps that search for better tokens: 4 is clearly better and about "
+                      "12 times slower, 0 is off."),
     click.option("--prior", type=click.Choice(["learned", "table", "none"]),
                  help="Entropy coder: learned prior (default), static table, or raw tokens."),
     click.option("--keyint", type=int, default=97, show_default=True, metavar="N",
