@@ -82,6 +82,11 @@ def entries(out: Path) -> dict[str, dict[str, object]]:
     return files
 
 
+def heed_interrupts() -> None:
+    """Tests that run in the background of a shell ignore Ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def until(true: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not true():
@@ -179,7 +184,8 @@ def test_kill_then_ctrl_c_then_go_on(carphone: Path, tmp_path: Path,
 
     for stop, code, least in ((signal.SIGKILL, -9, 1), (signal.SIGINT, 130, 3)):
         process = subprocess.Popen([sys.executable, "-m", "nvcodec", *args],
-                                   stderr=subprocess.PIPE, start_new_session=True)
+                                   stderr=subprocess.PIPE, start_new_session=True,
+                                   preexec_fn=heed_interrupts)
         until(lambda n=least: count() >= n)  # type: ignore[misc]
         if stop == signal.SIGINT:  # as a terminal does, to the workers too
             os.killpg(process.pid, stop)
