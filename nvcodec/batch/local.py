@@ -43,6 +43,9 @@ class LocalEngine:
             return self._submit(job)
         except BrokenProcessPool:
             assert self._pool is not None
+            # CPython waits for ever for a process that was started while the pool broke.
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
             self._pool.shutdown(wait=True)
             self._pool = None
             return self._submit(job)
