@@ -85,3 +85,8 @@ def latent_pieces(count: int, step: int) -> Iterator[tuple[int, int]]:
     while start < count:
         yield start, stop
         start, stop = stop, min(count, stop + step)
+
+
+def piece_frames(width: int, height: int) -> int:
+    """Frames that go through the network at once: more are faster, fewer keep memory down."""
+    return 8 if width * height <= 1280 * 720 else 4

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.coders import TokenCoder, coder_for
-from nvcodec.codec.setup import piece_frames
 from nvcodec.codec.span import END, Span
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import DecoderStream, Tokenizer
-from nvcodec.segments import latent_pieces
+from nvcodec.segments import latent_pieces, piece_frames
 
 RGB = NDArray[np.uint8]
 

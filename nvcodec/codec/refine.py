@@ -7,8 +7,6 @@ decoder and by the distortion that both were trained with, find better ones (see
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -16,18 +14,16 @@ from nvcodec.models import lfq
 from nvcodec.models.conv import StreamState
 from nvcodec.models.search import descend
 from nvcodec.models.tokenizer import Tokenizer
-from nvcodec.train.losses import Perceptual, temporal_l1
+from nvcodec.train.losses import Perceptual, distortion
+from nvcodec.train.recipes import CODEC
 
-#: Weight of frame differences beside L1 and LPIPS, as in the recipes that trained the weights.
-TEMPORAL = 0.25
 #: LPIPS looks at every fourth picture, at others in each step: nearly as good for half the time.
 STRIDE = 4
-NETS = ("alex", "squeeze")
 
 
-def load_perceptual(device: torch.device, weights: Path | None = None) -> Perceptual:
+def load_perceptual(device: torch.device) -> Perceptual:
     """The backbones that distortion is measured with; ModelError where they are not to be had."""
-    return Perceptual(NETS, weights).to(device)
+    return Perceptual(CODEC.lpips_nets, None).to(device)
 
 
 class Refiner:
@@ -59,14 +55,14 @@ class Refiner:
         source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
         height, width = source.shape[2:4]
 
-        def distortion(q: Tensor, step: int) -> Tensor:
+        def loss(q: Tensor, step: int) -> Tensor:
             past = StreamState(self.state)  # what a trial decoding learns is not kept
             made = self.model.decode(q, self.qp, past)[:, :, :height, :width]
             looked = slice(step % STRIDE % source.shape[1], None, STRIDE)
-            lpips: Tensor = self.perceptual(made[0, looked], source[0, looked])
-            return lpips + (made - source).abs().mean() + TEMPORAL * temporal_l1(made, source)
+            return distortion(CODEC, self.perceptual, made, source,
+                              (made[0, looked], source[0, looked]))[0]
 
-        z = descend(z.to(weight.device, weight.dtype)[None], distortion, self.steps)
+        z = descend(z.to(weight.device, weight.dtype)[None], loss, self.steps)
         with torch.no_grad():  # what the decoder will remember of this piece
             self.model.decode(lfq.quantize(z), self.qp, self.state)
         return z[0].float().cpu()

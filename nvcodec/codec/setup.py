@@ -17,7 +17,7 @@ from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import Tokenizer
-from nvcodec.segments import pieces
+from nvcodec.segments import piece_frames, pieces
 from nvcodec.train.losses import Perceptual
 from nvcodec.video.info import Frame, VideoInfo
 
@@ -83,8 +83,3 @@ def _check_room(header: bitstream.Header, keyint: int) -> None:
         most = 1 + (latents - 1) * header.time_stride
         raise UsageError(f"{keyint} frames of {header.width}x{header.height} are too much for one "
                          "segment", f"use --keyint {most} or less")
-
-
-def piece_frames(width: int, height: int) -> int:
-    """Frames that go through the network at once: more are faster, fewer keep memory down."""
-    return 8 if width * height <= 1280 * 720 else 4

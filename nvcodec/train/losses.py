@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.perceptual import load_lpips
+from nvcodec.train.recipes import Recipe
 
 LN2 = 0.6931471805599453
 
@@ -26,6 +27,22 @@ class Perceptual(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             a, b = (v.float().permute(0, 3, 1, 2) for v in (x, y))
             return torch.stack([m(a, b).mean() for m in self.metrics]).mean()
+
+
+def distortion(recipe: Recipe, perceptual: Perceptual, made: Tensor, source: Tensor,
+               looked: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """What a recipe holds against a reconstruction: (weighted sum, L1, LPIPS).
+
+    Args:
+        made, source: [B, T, H, W, 3].
+        looked: the frames [N, H, W, 3] of each that LPIPS is to see.
+    """
+    l1: Tensor = (made - source).abs().mean()
+    lpips: Tensor = perceptual(*looked)
+    total = recipe.l1 * l1 + recipe.lpips * lpips
+    if recipe.temporal:
+        total = total + recipe.temporal * temporal_l1(made, source)
+    return total, l1, lpips
 
 
 def pick_frames(x: Tensor, y: Tensor, count: int,

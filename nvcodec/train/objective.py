@@ -14,7 +14,7 @@ from nvcodec.models.prior import Prior
 from nvcodec.models.search import descend
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
-from nvcodec.train.losses import Perceptual, bit_costs, pick_frames, temporal_l1
+from nvcodec.train.losses import Perceptual, bit_costs, distortion, pick_frames
 from nvcodec.train.recipes import Recipe
 
 
@@ -45,13 +45,11 @@ class Objective(nn.Module):
         q, pull = self._quantize(z, x, batch.qp)
         y = self.tokenizer.decode(q, batch.qp).float()
         picked = pick_frames(y, x, r.lpips_frames, torch.Generator().manual_seed(seed))
-        l1, lpips = (y - x).abs().mean(), self.perceptual(*picked)
-        loss = r.l1 * l1 + r.lpips * lpips + r.commitment * lfq.commitment(z) + r.pull * pull
+        loss, l1, lpips = distortion(r, self.perceptual, y, x, picked)
+        loss = loss + r.commitment * lfq.commitment(z) + r.pull * pull
         sample, total = lfq.entropy_terms(z)
         loss = loss + r.entropy_weight(step) * (sample - total) * 0.6931
         figures = {"l1": l1, "lpips": lpips, "h_sample": sample, "h_mean": total}
-        if r.temporal:
-            loss = loss + r.temporal * temporal_l1(y, x)
         if r.rate_aware:
             loss, bits = self._add_rate(loss, q, batch, progress)
             figures["bits"] = bits
@@ -69,13 +67,12 @@ class Objective(nn.Module):
         if not r.search:
             return lfq.quantize(z), z.new_zeros(())
 
-        def distortion(q: Tensor, step: int) -> Tensor:
+        def loss(q: Tensor, step: int) -> Tensor:
             y = self.tokenizer.decode(q, qp).float()
-            picked = [v[:, step % v.shape[1]] for v in (y, x)]
-            lpips: Tensor = self.perceptual(*picked)
-            return r.lpips * lpips + r.l1 * (y - x).abs().mean() + r.temporal * temporal_l1(y, x)
+            frame = step % x.shape[1]
+            return distortion(r, self.perceptual, y, x, (y[:, frame], x[:, frame]))[0]
 
-        found = descend(z, distortion, r.search)
+        found = descend(z, loss, r.search)
         hard = lfq.quantize(found)
         return z + (hard - z).detach(), (z - found).square().mean()
 
