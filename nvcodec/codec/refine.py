@@ -12,13 +12,10 @@ from torch import Tensor
 
 from nvcodec.models import lfq
 from nvcodec.models.conv import StreamState
-from nvcodec.models.search import descend
+from nvcodec.models.search import descend, looked_at
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.losses import Perceptual, distortion
 from nvcodec.train.recipes import CODEC
-
-#: LPIPS looks at every fourth picture, at others in each step: nearly as good for half the time.
-STRIDE = 4
 
 
 def load_perceptual(device: torch.device) -> Perceptual:
@@ -58,7 +55,7 @@ class Refiner:
         def loss(q: Tensor, step: int) -> Tensor:
             past = StreamState(self.state)  # what a trial decoding learns is not kept
             made = self.model.decode(q, self.qp, past)[:, :, :height, :width]
-            looked = slice(step % STRIDE % source.shape[1], None, STRIDE)
+            looked = looked_at(step, source.shape[1])
             return distortion(CODEC, self.perceptual, made, source,
                               (made[0, looked], source[0, looked]))[0]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nvcodec.models import lfq
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.prior import Prior
-from nvcodec.models.search import descend
+from nvcodec.models.search import descend, looked_at
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
 from nvcodec.train.losses import Perceptual, bit_costs, distortion, pick_frames
@@ -42,7 +42,7 @@ class Objective(nn.Module):
         r = self.recipe
         x = batch.pixels.float() / 127.5 - 1
         z = self.tokenizer.encode(x, batch.qp)
-        q, pull = self._quantize(z, x, batch.qp)
+        q, pull = self._quantize(z, x, batch.qp, step)
         y = self.tokenizer.decode(q, batch.qp).float()
         picked = pick_frames(y, x, r.lpips_frames, torch.Generator().manual_seed(seed))
         loss, l1, lpips = distortion(r, self.perceptual, y, x, picked)
@@ -61,20 +61,27 @@ class Objective(nn.Module):
         figures["dead_bits"] = ((z > 0).float().mean((0, 1, 2, 3)) * 2 - 1).abs().gt(0.98).sum()
         return loss, y, {k: float(v.detach()) for k, v in figures.items()}
 
-    def _quantize(self, z: Tensor, x: Tensor, qp: Tensor) -> tuple[Tensor, Tensor]:
-        """Signs, with gradients straight through, and how far z is from what a search finds."""
+    def _quantize(self, z: Tensor, x: Tensor, qp: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Signs, with gradients straight through, and how far z is from what a search finds.
+
+        Every other batch goes without the search: the decoder has to know both kinds of tokens.
+        """
         r = self.recipe
-        if not r.search:
+        if not r.search or step % 2:
             return lfq.quantize(z), z.new_zeros(())
-
-        def loss(q: Tensor, step: int) -> Tensor:
-            y = self.tokenizer.decode(q, qp).float()
-            frame = step % x.shape[1]
-            return distortion(r, self.perceptual, y, x, (y[:, frame], x[:, frame]))[0]
-
-        found = descend(z, loss, r.search)
+        found = self.search(z, x, qp, r.search)
         hard = lfq.quantize(found)
         return z + (hard - z).detach(), (z - found).square().mean()
+
+    def search(self, z: Tensor, x: Tensor, qp: Tensor, steps: int) -> Tensor:
+        """Latent values that `steps` steps of the encoder's search make of z for pixels x."""
+        def loss(q: Tensor, step: int) -> Tensor:
+            y = self.tokenizer.decode(q, qp).float()
+            looked = looked_at(step, x.shape[1])
+            pictures = y[:, looked].flatten(0, 1), x[:, looked].flatten(0, 1)
+            return distortion(self.recipe, self.perceptual, y, x, pictures)[0]
+
+        return descend(z, loss, steps)
 
     def _add_rate(self, loss: Tensor, q: Tensor, batch: Batch,
                   progress: float) -> tuple[Tensor, Tensor]:

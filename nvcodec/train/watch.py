@@ -14,6 +14,8 @@ from nvcodec.train.losses import bit_costs
 from nvcodec.train.objective import Objective
 
 WATCHED_QP = (0, 24, 48)
+#: Steps of the encoder's search in the extra row of a recipe that knows it.
+EFFORT = 4
 
 
 @torch.no_grad()
@@ -33,20 +35,24 @@ def evaluate(objective: Objective, weights: Mapping[str, Tensor],
         rows.append({"qp": qp, **figures})
         if qp == WATCHED_QP[1]:
             pairs = torch.stack((clips[:8, -1].cpu(), made[:8]), dim=1)
+    if objective.recipe.search:
+        rows.append({"qp": WATCHED_QP[1], "effort": EFFORT,
+                     **_measure(objective, clips, WATCHED_QP[1], EFFORT)[0]})
     tokenizer.load_state_dict(current)
     return rows, pairs
 
 
-def _measure(objective: Objective, clips: Tensor, qp: int) -> tuple[dict[str, float], Tensor]:
+def _measure(objective: Objective, clips: Tensor, qp: int,
+             search: int = 0) -> tuple[dict[str, float], Tensor]:
     metric = objective.perceptual.metrics[0]
     sums = np.zeros(3)
     last = []
     for clip in clips.split(4):
         x = clip.float() / 127.5 - 1
         level = torch.full((len(clip),), qp, device=clip.device)
-        y, z = objective.tokenizer(x, level)
-        q = lfq.quantize(z)
-        y = y.float().clamp(-1, 1)
+        z = objective.tokenizer.encode(x, level)
+        q = lfq.quantize(objective.search(z, x, level, search))
+        y = objective.tokenizer.decode(q, level).float().clamp(-1, 1)
         bits = bit_costs(objective.prior(q, level), q)[0]
         bpp = bits * z[0, ..., 0].numel() / x[0, ..., 0].numel()
         pair = [v.flatten(0, 1).permute(0, 3, 1, 2) for v in (x, y)]

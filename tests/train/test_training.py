@@ -97,10 +97,11 @@ def test_search_in_the_loop(spec: RunSpec) -> None:
     objective, batch = trainer.objective, trainer.next_batch()
     x = batch.pixels.float() / 127.5 - 1
     z = objective.tokenizer.encode(x, batch.qp)
-    q, pull = objective._quantize(z, x, batch.qp)
+    q, pull = objective._quantize(z, x, batch.qp, step=0)
     plain, found = (losses.temporal_l1(y, x) + (y - x).abs().mean() for y in (
         objective.tokenizer.decode(v, batch.qp) for v in (torch.where(z > 0, 1.0, -1.0), q)))
     assert found < plain and pull > 0
+    assert torch.equal(objective._quantize(z, x, batch.qp, step=1)[0], lfq.quantize(z))
     assert all(p.grad is None for p in objective.tokenizer.parameters())
     before = [p.detach().clone() for p in objective.tokenizer.parameters()]
     assert np.isfinite(trainer.train_step()["loss"])

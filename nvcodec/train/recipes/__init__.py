@@ -30,8 +30,8 @@ class Recipe:
     gan: float = 0.0
     gan_from: float = 0.0
     lecam: float = 0.0
-    #: Steps of the encoder's search before each decoding, and the weight of the squared distance
-    #: that pulls the encoder's latent values to what the search found.
+    #: Steps of the encoder's search before decoding, in every other batch, and the weight of the
+    #: squared distance that pulls the encoder's latent values to what the search found.
     search: int = 0
     pull: float = 0.0
     stills: float = 0.3
@@ -87,7 +87,8 @@ RECIPES = {
         CODEC,
         TUNE,
         # The same with the search in the loop: the decoder learns from the tokens that `--effort`
-        # will give it, the encoder to find them at once. A step costs about three times as much.
-        replace(TUNE, name="search", search=2, pull=0.25, lr=8e-4),
+        # will give it, the encoder to find them at once. Such a step costs about three times as
+        # much.
+        replace(TUNE, name="search", search=2, pull=0.25, lpips_frames=3, lr=8e-4),
     )
 }
