@@ -96,7 +96,7 @@ class _Job:
         start, done, filled = time.perf_counter(), 0, 0
         pictures = Pictures(self.decoder, self._lose, self.options.conceal, self.number, self.span)
         with self._open_writer(header) as out, Behind[Callable[[], None]](_call) as writing:
-            for item in pictures.of(self.items):
+            for item in pictures.of(self.items, in_thread=self.source != "-"):
                 if isinstance(item, DecodedFrame):
                     if self.options.start and not self.shift:
                         self.shift = item.pts  # the output begins at time 0

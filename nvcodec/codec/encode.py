@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -17,12 +18,12 @@ import numpy as np
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.audio import AudioCopier
-from nvcodec.codec.clip import Clip
 from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.options import EncodeOptions
-from nvcodec.codec.overlap import ahead
+from nvcodec.codec.overlap import Behind, ahead
 from nvcodec.codec.plain import plain_errors, time_base_of, writing_to
 from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
+from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.codec.setup import Setup
 from nvcodec.codec.split import Part
 from nvcodec.errors import InputError, OutputError, UsageError
@@ -31,6 +32,9 @@ from nvcodec.segments import Lookahead
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
+
+#: Seconds that an encode that was stopped waits for the reader of standard input.
+PIPE_PATIENCE = 0.5
 
 
 class _StoppedError(KeyboardInterrupt):
@@ -113,9 +117,8 @@ class _Job:
         self.shift = 0
         self.checks: list[int] = []
         self.qps: list[int] = []
-        self.done = self.coded_bytes = self.searched = self.passed = 0
+        self.done = self.searched = self.passed = self.coded_bytes = self.coded_frames = 0
         self.stage = ""
-        self.bpp: float | None = None
 
     def run(self) -> EncodeReport:
         sink: BinaryIO = sys.stdout.buffer if self.file is None else self.file.path.open("wb")
@@ -168,17 +171,19 @@ class _Job:
         """Code the source's frames."""
         held: list[Take] = []
         # Closed before the video is: its thread must not read from a closed file.
-        with closing(ahead(self.video.frames(self.options.start, self.options.duration))) as source:
-            frames = Lookahead(self._until_stop(source))
+        source = self.video.frames(self.options.start, self.options.duration)
+        patience = PIPE_PATIENCE if self.source == "-" else None
+        with closing(ahead(source, patience=patience, give_up=self._stops)) as near:
+            frames = Lookahead(self._until_stop(near))
             if self.partial:
                 raise KeyboardInterrupt
             self._begin_at(frames.next.pts)
-            while frames:
+            if pilot is None:
+                self._write_at_one_qp(writer, frames)
+            while pilot and frames:
                 if len(held) == HELD:
                     self._store(writer, held.pop(0).coded)
                 held.append(self._take(frames, pilot))
-                if not pilot:
-                    self._store(writer, held.pop().coded)
         if pilot and not self.partial:
             before = sum(t.coded.size for t in held)
             with suppress(_StoppedError):  # all is coded, if not at the wished rate
@@ -187,6 +192,20 @@ class _Job:
             self._tell("encode", 0)  # back from the search, with the figures of the end
         for take in held:
             self._store(writer, take.coded)
+
+    def _write_at_one_qp(self, writer: bitstream.Writer, frames: Lookahead[Frame]) -> None:
+        """Entropy coding and writing of each segment run beside the network's work on the next."""
+        def pack(segment: SegmentEncoder) -> None:
+            coded = Coded(*segment.finish())
+            self._count(coded)
+            self._store(writer, coded)
+
+        with Behind(pack, depth=1) as packing:
+            while frames:
+                near = islice(frames, self.options.keyint)
+                packing.put(self.setup.gather(near, self.setup.qp, self.shift,
+                                              partial(self._tell, "encode")))
+        self._tell("encode", 0)
 
     def _write_given(self, writer: bitstream.Writer, given: Sequence[Coded]) -> None:
         """Take segments that were coded elsewhere, with the times of the source."""
@@ -204,21 +223,19 @@ class _Job:
 
     def _until_stop(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            if self.stop():
-                self.partial = True
+            if self._stops():
                 return
             yield frame
 
-    def _take(self, frames: Lookahead[Frame], pilot: Pilot | None) -> Take:
-        """Code the next segment."""
-        if pilot:
-            clip, qp = pilot.clip(frames, first=not self.done), pilot.qp
-        else:
-            clip = Clip(islice(frames, self.options.keyint))
-            qp = self.setup.qp
+    def _stops(self) -> bool:
+        self.partial = self.partial or self.stop()
+        return self.partial
+
+    def _take(self, frames: Lookahead[Frame], pilot: Pilot) -> Take:
+        """Code the next segment at the qp that the rate asks for."""
+        clip, qp = pilot.clip(frames, first=not self.done), pilot.qp
         take = Take(clip, qp, self._code(clip, qp, "encode"))
-        if pilot:
-            pilot.add(take)
+        pilot.add(take)
         return take
 
     def _code(self, frames: Iterable[Frame], qp: float, stage: str) -> Coded:
@@ -230,18 +247,22 @@ class _Job:
 
         coded = self.setup.code(frames, qp, self.shift, tell)
         if stage == "encode":
-            self.coded_bytes += coded.size
+            self._count(coded)
             self._tell(stage, 0)  # now with this segment's bits
         return coded
+
+    def _count(self, coded: Coded) -> None:
+        self.coded_bytes += coded.size
+        self.coded_frames += len(coded.chunk.pts)
 
     def _tell(self, stage: str, frames: int) -> None:
         """Tell listeners of so many more frames; 0 where the coded bytes have changed instead."""
         self.passed += frames
         if stage == "encode":
             self.done += frames
-            if not frames:
-                self.bpp = 8 * self.coded_bytes / (self.done * self.picture)
-            self.listen(Progress(self.done, self._total(), self.bpp, stage))
+            pixels = self.coded_frames * self.picture
+            bpp = 8 * self.coded_bytes / pixels if pixels else None
+            self.listen(Progress(self.done, self._total(), bpp, stage))
             return
         self.searched = frames + (self.searched if stage == self.stage else 0)
         self.stage = stage

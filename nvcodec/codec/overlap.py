@@ -18,10 +18,18 @@ DEPTH = 16
 _PATIENCE = 0.1
 
 
-def ahead(items: Iterable[T], depth: int = DEPTH) -> Generator[T, None, None]:
+def _never() -> bool:
+    return False
+
+
+def ahead(items: Iterable[T], depth: int = DEPTH,
+          patience: float | None = None,
+          give_up: Callable[[], bool] = _never) -> Generator[T, None, None]:
     """Iterate `items` in a thread, at most `depth` in advance; errors come out where they belong.
 
-    The thread ends soon after the consumer stops asking.
+    The thread ends soon after the consumer stops asking, and is waited for: at most `patience`
+    seconds, as one that reads from a pipe may never return. While nothing comes, `give_up` is
+    asked now and then: from True on there are no more items.
     """
     queue: Queue[tuple[bool, Any]] = Queue(depth)
     stop = Event()
@@ -46,7 +54,12 @@ def ahead(items: Iterable[T], depth: int = DEPTH) -> Generator[T, None, None]:
     thread.start()
     try:
         while True:
-            more, item = queue.get()
+            try:
+                more, item = queue.get(timeout=_PATIENCE)
+            except Empty:
+                if give_up():
+                    return
+                continue
             if not more:
                 if item is not None:
                     raise item
@@ -54,7 +67,7 @@ def ahead(items: Iterable[T], depth: int = DEPTH) -> Generator[T, None, None]:
             yield item
     finally:
         stop.set()
-        thread.join()
+        thread.join(patience)
 
 
 class Behind(Generic[T]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.coders import TokenCoder, coder_for
+from nvcodec.codec.overlap import ahead
 from nvcodec.codec.span import END, Span
 from nvcodec.models import registry
 from nvcodec.models.device import pick_device
@@ -53,12 +55,14 @@ class SegmentDecoder:
         shape = self.header.token_shape(segment.frame_count)
         return self.coder.decode(segment.payload, shape, segment.qp)
 
-    def frames(self, segment: bitstream.Segment, last: int = END) -> Iterator[DecodedFrame]:
-        """The segment's frames before tick `last`, in order.
+    def frames(self, segment: bitstream.Segment, last: int = END,
+               tokens: NDArray[np.uint32] | None = None) -> Iterator[DecodedFrame]:
+        """The segment's frames before tick `last`, in order; from its `tokens` where known.
 
         BadTokens before the first if the segment's tokens are damaged.
         """
-        grid = torch.from_numpy(self.tokens(segment).astype(np.int32))
+        tokens = self.tokens(segment) if tokens is None else tokens
+        grid = torch.from_numpy(tokens.astype(np.int32))
         stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
         ends = (*segment.pts[1:], segment.end_pts)
         done = 0
@@ -71,6 +75,14 @@ class SegmentDecoder:
                     return
                 yield DecodedFrame(rgb, pts, ends[done] - pts)
                 done += 1
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A segment with its tokens; None where none of its frames seem to be wished."""
+
+    segment: bitstream.Segment
+    tokens: NDArray[np.uint32] | None
 
 
 class Pictures:
@@ -92,29 +104,48 @@ class Pictures:
         self._lost: list[bitstream.LostSegment] = []
         self._before: RGB | None = None
 
-    def of(self, items: Iterable[Any]) -> Iterator[Any]:
-        """DecodedFrame, and the items that are no segments."""
-        for item in items:
-            if isinstance(item, bitstream.Segment):
-                if self._serves(item):
+    def of(self, items: Iterable[Any], in_thread: bool) -> Iterator[Any]:
+        """DecodedFrame, and the items that are no segments.
+
+        Args:
+            items: of the stream.
+            in_thread: read and entropy-decode the next segment while the network is at this one;
+                not for a pipe, as nothing stops a thread that waits for one.
+        """
+        ready = self._with_tokens(items)
+        with closing(ahead(ready, depth=1) if in_thread else ready) as source:
+            for item in source:
+                if isinstance(item, _Ready):
                     yield from self._segment(item)
-                self.number += item.frame_count
-            elif isinstance(item, bitstream.LostSegment):
-                self._lose(item)
-                self.number += item.frame_count
-            else:
-                yield item
+                    self.number += item.segment.frame_count
+                elif isinstance(item, bitstream.LostSegment):
+                    self._lose(item)
+                    self.number += item.frame_count
+                else:
+                    yield item
         yield from self._fill(None)
 
-    def _serves(self, segment: bitstream.Segment) -> bool:
-        """Whether a segment has wished frames, or a picture that may stand in for lost ones."""
-        if segment.first_pts >= self.span.last:
-            return bool(self._lost) and self._before is None
-        return segment.pts[-1] >= self.span.first or self.conceal
+    def _with_tokens(self, items: Iterable[Any]) -> Generator[Any, None, None]:
+        """The items, segments with their tokens; those with damaged tokens are lost ones."""
+        for item in items:
+            if not isinstance(item, bitstream.Segment):
+                yield item
+            elif not (item.first_pts < self.span.last
+                      and (item.pts[-1] >= self.span.first or self.conceal)):
+                yield _Ready(item, None)
+            else:
+                try:
+                    yield _Ready(item, self.decoder.tokens(item))
+                except bitstream.CorruptError as error:
+                    yield bitstream.LostSegment(item.pts, item.end_pts, error)
 
-    def _segment(self, segment: bitstream.Segment) -> Iterator[DecodedFrame]:
+    def _segment(self, item: _Ready) -> Iterator[DecodedFrame]:
+        segment = item.segment
+        if item.tokens is None and not self._stands_in(segment):
+            return
         # One picture at least: behind the wished part it stands in for a lost beginning.
-        frames = self.decoder.frames(segment, max(self.span.last, segment.first_pts + 1))
+        last = max(self.span.last, segment.first_pts + 1)
+        frames = self.decoder.frames(segment, last, item.tokens)
         try:
             first = next(frames)
         except bitstream.CorruptError as error:
@@ -125,6 +156,10 @@ class Pictures:
             self._before = frame.rgb
             if frame.pts in self.span:
                 yield frame
+
+    def _stands_in(self, segment: bitstream.Segment) -> bool:
+        """Whether an unwished segment has the first whole picture after a lost beginning."""
+        return bool(self._lost) and self._before is None and segment.first_pts >= self.span.last
 
     def _lose(self, lost: bitstream.LostSegment) -> None:
         if lost.pts[-1] >= self.span.first and lost.first_pts < self.span.last:

@@ -60,7 +60,12 @@ class Setup:
 
     def code(self, frames: Iterable[Frame], qp: float, shift: int,
              tell: Callable[[int], None]) -> Coded:
-        """Code one segment of at most keyint frames.
+        """Code one segment of at most keyint frames; arguments as for `gather`."""
+        return Coded(*self.gather(frames, qp, shift, tell).finish())
+
+    def gather(self, frames: Iterable[Frame], qp: float, shift: int,
+               tell: Callable[[int], None]) -> SegmentEncoder:
+        """Run the network over one segment of at most keyint frames.
 
         Timestamps go down by `shift` ticks; `tell` is called with the frames of each piece.
         """
@@ -72,7 +77,7 @@ class Setup:
         for piece in pieces(frames, self.options.keyint, self.step):
             segment.add(piece, shift)
             tell(len(piece.frames))
-        return Coded(*segment.finish())
+        return segment
 
 
 def _check_room(header: bitstream.Header, keyint: int) -> None:

@@ -115,7 +115,8 @@ class VideoSource:
     def close(self) -> None:
         """Release the file. Iterators from `frames` end with an error after this."""
         if self._container is not None:
-            self._container.close()
+            if self._path != "-":  # a thread may still wait for a pipe, and goes with its container
+                self._container.close()
             self._container = None
 
     def frames(self, start: float | None = None, duration: float | None = None,

@@ -18,8 +18,8 @@ FRAME = b"FRAME\n" + bytes(SIZE[0] * SIZE[1] * 3 // 2)
 HEAD = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n"
 
 
-def interrupted(target: Path, *flags: str) -> subprocess.Popen[bytes]:
-    """An encode of a stream without end, which gets SIGINT once it is coding."""
+def interrupted(target: Path, *flags: str, stalled: bool = False) -> subprocess.Popen[bytes]:
+    """An encode of a stream without end, or one that stalls, which gets SIGINT while coding."""
     process = subprocess.Popen(
         [sys.executable, "-m", "nvcodec", "encode", "-", "-o", str(target), "--model", "tiny",
          "--keyint", "5", "--prior", "none", *flags], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -29,6 +29,8 @@ def interrupted(target: Path, *flags: str) -> subprocess.Popen[bytes]:
         process.stdin.write(FRAME)
     process.stdin.flush()
     process.send_signal(signal.SIGINT)
+    if stalled:
+        process.wait(60)
     with suppress(BrokenPipeError):
         while process.poll() is None:
             process.stdin.write(FRAME)
@@ -37,15 +39,17 @@ def interrupted(target: Path, *flags: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_without_the_flag_nothing_is_left(tiny: str, tmp_path: Path) -> None:
-    process = interrupted(tmp_path / "a.mvt")
+@pytest.mark.parametrize("stalled", [False, True])
+def test_without_the_flag_nothing_is_left(tiny: str, tmp_path: Path, stalled: bool) -> None:
+    process = interrupted(tmp_path / "a.mvt", stalled=stalled)
     assert process.wait() == 130 and process.stderr is not None
     assert process.stderr.read().strip() == b"interrupted; nothing was written"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_with_it_a_whole_file(tiny: str, tmp_path: Path) -> None:
-    process = interrupted(tmp_path / "a.mvt", "--keep-partial")
+@pytest.mark.parametrize("stalled", [False, True])
+def test_with_it_a_whole_file(tiny: str, tmp_path: Path, stalled: bool) -> None:
+    process = interrupted(tmp_path / "a.mvt", "--keep-partial", stalled=stalled)
     assert process.wait() == 130 and process.stderr is not None
     said = process.stderr.read().decode().splitlines()[-1]
     facts = nvcodec.verify(tmp_path / "a.mvt")

@@ -120,9 +120,9 @@ def test_a_part_ends_the_work(coded: Path, pipe: bool, monkeypatch: pytest.Monke
     calls: list[tuple[int, int]] = []
     frames = SegmentDecoder.frames
 
-    def counted(self: SegmentDecoder, segment: bitstream.Segment, last: int) -> Any:
+    def counted(self: SegmentDecoder, segment: bitstream.Segment, last: int, *rest: Any) -> Any:
         calls.append((segment.first_pts // 1001, sum(t < last for t in segment.pts)))
-        return frames(self, segment, last)
+        return frames(self, segment, last, *rest)
 
     monkeypatch.setattr(SegmentDecoder, "frames", counted)
 

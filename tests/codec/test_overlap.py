@@ -31,6 +31,21 @@ def test_ahead_keeps_order_and_runs_no_further_than_its_depth() -> None:
     assert "nvcodec-ahead" not in names()
 
 
+def test_ahead_leaves_a_reader_that_never_returns() -> None:
+    pipe = threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 1
+        pipe.wait()
+
+    items = ahead(source(), patience=0.01)
+    assert next(items) == 1
+    items.close()  # returns, though the thread still waits
+    assert list(ahead(source(), patience=0.01, give_up=lambda: True)) == [1]
+    assert "nvcodec-ahead" in names()
+    pipe.set()
+
+
 def test_ahead_passes_errors_on() -> None:
     def source() -> Iterator[int]:
         yield 1
