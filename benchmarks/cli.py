@@ -39,6 +39,7 @@ class Options:
     lpips_weights: Path | None
     vgg: bool
     vmaf: bool
+    timed: bool
     ffmpeg: str | None
     work: Path | None
 
@@ -70,6 +71,8 @@ def options(function: F) -> F:
                      "the lpips package downloads them."),
         click.option("--vgg", is_flag=True, help="Also LPIPS with the VGG backbone."),
         click.option("--vmaf/--no-vmaf", default=True, help="VMAF, where ffmpeg has it."),
+        click.option("--timed/--untimed", default=True, help="Untimed, for a machine that is busy "
+                     "with other work: rows without speeds."),
         click.option("--ffmpeg", metavar="PATH", help="Another ffmpeg than imageio-ffmpeg's."),
         click.option("--work", type=path, metavar="DIR",
                      help="Masters and coded files; can be deleted.  [default: OUTPUT/work]"),

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from benchmarks import machine, stills
 from benchmarks.cache import Cache, Row
 from benchmarks.clips import Clip
+from benchmarks.codecs.base import Codec
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.metrics import RGB, Metrics
 from benchmarks.plan import Planner, Task
-from benchmarks.process import Runner, Stopped
+from benchmarks.process import Finished, Runner, Stopped
 from nvcodec.errors import NvcodecError
 
 #: Seconds between two lines of progress where stderr is no terminal.
@@ -70,9 +71,9 @@ class Engine:
     """Runs a plan over clips."""
 
     def __init__(self, folders: Folders, planner: Planner, metrics: Metrics, runner: Runner,
-                 cache: Cache, jobs: int = 1) -> None:
+                 cache: Cache, jobs: int = 1, timed: bool = True) -> None:
         self.folders, self.planner, self.metrics = folders, planner, metrics
-        self.runner, self.cache, self.jobs = runner, cache, jobs
+        self.runner, self.cache, self.jobs, self.timed = runner, cache, jobs, timed
         self.outcome = Outcome()
 
     def run(self, clips: Sequence[Clip], ffmpeg: str, frames: int) -> Outcome:
@@ -182,12 +183,17 @@ class Engine:
         return {
             "key": task.key, **self._identity(task), "bytes": size,
             "bpp": 8 * size / (master.frames * WIDTH * HEIGHT), **figures,
-            "encode_seconds": coded.seconds, "decode_seconds": back.seconds,
-            "encode_inner_seconds": codec.inner_seconds(coded.stdout),
-            "decode_inner_seconds": codec.inner_seconds(back.stdout),
+            **self._seconds("encode", codec, coded), **self._seconds("decode", codec, back),
             "encode_rss_mib": round(coded.rss_mib, 1), "decode_rss_mib": round(back.rss_mib, 1),
             "jobs": self.jobs, "processor": machine.describe()["processor"],
         }
+
+    def _seconds(self, verb: str, codec: Codec, done: Finished) -> Row:
+        """Of the whole process, and without start-up; none on a machine that is busy otherwise."""
+        if not self.timed:
+            return {f"{verb}_seconds": None, f"{verb}_inner_seconds": None}
+        return {f"{verb}_seconds": done.seconds,
+                f"{verb}_inner_seconds": codec.inner_seconds(done.stdout)}
 
     def _identity(self, task: Task) -> Row:
         """What a row is about; commands with the names of files only."""

@@ -61,7 +61,7 @@ def execute(paths: Sequence[Path], options: cli.Options, frames: int,
         metrics.check()
         clips, problems = _probe_all(paths)
         engine = Engine(folders, planner, metrics, runner, Cache(options.out / "results.jsonl"),
-                        options.jobs)
+                        options.jobs, options.timed)
         outcome = engine.run(clips, ffmpeg, frames)
     outcome.failures[:0] = [*failures, *problems]
     return _finish(outcome, [c.name for c in codecs], folders, title)

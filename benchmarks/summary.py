@@ -128,9 +128,10 @@ def speeds(results: Results) -> dict[str, Any]:
                                  "jobs": max(r["jobs"] for r in rows),
                                  "processors": sorted({r["processor"] for r in rows})}
         for verb in ("encode", "decode"):
-            entry[f"{verb}_fps"] = frames / sum(r[f"{verb}_seconds"] for r in rows)
-            inner = [r[f"{verb}_inner_seconds"] or 0.0 for r in rows]
-            entry[f"{verb}_inner_fps"] = frames / sum(inner) if all(inner) else None
+            for kind in ("", "_inner"):
+                seconds = [r[f"{verb}{kind}_seconds"] for r in rows]
+                known = None not in seconds
+                entry[f"{verb}{kind}_fps"] = frames / sum(seconds) if known else None
             entry[f"{verb}_rss_mib"] = max(r[f"{verb}_rss_mib"] for r in rows)
         found[codec] = entry
     return found

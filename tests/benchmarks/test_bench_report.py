@@ -73,6 +73,13 @@ def test_speeds_are_frames_over_seconds(results):
     assert found["nvcodec"]["decode_rss_mib"] == 50.0
 
 
+def test_rows_without_times_leave_the_speeds_out(results):
+    rows = [{**r, "encode_seconds": None} for r in results.rows]
+    found = speeds(gather(rows, ["alpha", "beta"], CODECS))
+    assert found["hevc"]["encode_fps"] is None
+    assert found["hevc"]["decode_fps"] > 0
+
+
 def test_mean_curve_takes_points_of_all_clips_only(results):
     assert len(mean_curve(results, "hevc", "psnr")) == 4
     results.rows[:] = [r for r in results.rows if not (
