@@ -93,6 +93,16 @@ def load_prior(path: Path, device: torch.device) -> PriorFile:
     return PriorFile(prior, p1, hints, table_sha256)
 
 
+def start_from(prior: Prior, path: Path) -> None:
+    """Go on training a prior from a file. ModelError as `load_prior`, ValueError on other sizes."""
+    frozen = load_prior(path, torch.device("cpu")).network
+    pairs = zip(_layers(prior), _layers(frozen), strict=True)
+    for (name, mine), (_, theirs) in pairs:
+        if mine.weight.shape != theirs.weight.shape:
+            raise ValueError(f"layer {name} has another size")
+        mine.start_from(theirs)
+
+
 def _layers(prior: Prior) -> list[tuple[str, QuantLinear]]:
     return [(n, m) for n, m in prior.named_modules() if isinstance(m, QuantLinear)]
 

@@ -149,6 +149,21 @@ class QuantLinear(nn.Module):
         self.table = (bias.double() / self.grid).float()
         self.bias = nn.Parameter(self.table[0].clone(), requires_grad=False)
 
+    @torch.no_grad()
+    def start_from(self, frozen: QuantLinear) -> None:
+        """Go on training from a layer that `load_integers` froze.
+
+        Biases by qp become the nearest, in least squares, that the smooth functions can make.
+        """
+        self.weight.copy_(frozen.quantized())
+        if self.by_qp is None or self.features is None:
+            self.bias.copy_(frozen.offset())
+            return
+        columns = torch.cat((torch.ones(QP_LEVELS, 1), self.features), dim=1).double()
+        found = torch.linalg.lstsq(columns, frozen.offsets().double()).solution
+        self.bias.copy_(found[0])
+        self.by_qp.copy_(found[1:])
+
     def check(self, name: str, added: Sequence[QuantLinear]) -> None:
         """Raise ValueError where this layer's sum, with those of `added`, could reach 2**24."""
         layers = [self, *added]

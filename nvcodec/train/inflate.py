@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nvcodec.errors import InputError
+from nvcodec.models.prior import Prior
+from nvcodec.models.prior_file import start_from
+from nvcodec.models.registry import ModelError
 from nvcodec.train.checkpoint import load_checkpoint, saved_prior
 
 _log = logging.getLogger(__name__)
@@ -21,18 +24,21 @@ def load_initial(objective: nn.Module, path: Path) -> None:
 
     A kernel that is shorter in time is placed in the temporally last slice of the longer one
     (paper, section 3.2), so that stills come out as before. Residual blocks that the saved network
-    lacks begin as the identity, so that a deeper one goes on from it. A checkpoint without a prior
-    leaves the objective's as it is, with a warning. Other differences are errors (InputError).
+    lacks begin as the identity, so that a deeper one goes on from it. The prior comes from the
+    checkpoint, or from the release's file beside the weights; where there is none the objective's
+    stays as it is, with a warning. Other differences are errors (InputError).
     """
     from safetensors.torch import load_file
 
     tokenizer: nn.Module = objective.tokenizer  # type: ignore[assignment]
+    prior: Prior = objective.prior  # type: ignore[assignment]
     if path.suffix == ".safetensors":
         saved = load_file(path)
+        _load_prior(prior, path.with_name(f"{path.stem}.prior.safetensors"), path)
     else:
         state = load_checkpoint(path)
         saved = state["ema"]["shadow"]
-        _load_prior(objective.prior, saved_prior(state), path)  # type: ignore[arg-type]
+        _load_prior(prior, saved_prior(state), path)
     target = tokenizer.state_dict()
     added = set(target) - set(saved)
     if odd := sorted((set(saved) - set(target)) | {k for k in added if not _IN_BLOCK.search(k)}):
@@ -45,14 +51,20 @@ def load_initial(objective: nn.Module, path: Path) -> None:
                                for k, v in target.items()})
 
 
-def _load_prior(prior: nn.Module, saved: Mapping[str, Tensor], path: Path) -> None:
-    if not saved:
+def _load_prior(prior: Prior, saved: Mapping[str, Tensor] | Path, path: Path) -> None:
+    if not (saved.exists() if isinstance(saved, Path) else saved):
         _log.warning("%s holds no prior, so that a fresh one starts; --recipe codec, not tune, "
                      "gives it time to learn before bits have a price", path)
         return
     try:
-        prior.load_state_dict(saved)
-    except RuntimeError as error:
+        if isinstance(saved, Path):
+            start_from(prior, saved)
+        else:
+            prior.load_state_dict(saved)
+    except ModelError as error:
+        raise InputError(f"{saved} is not a usable prior",
+                         "reinstall it, or move it away") from error
+    except (RuntimeError, ValueError) as error:
         raise InputError(f"{path} is of another architecture: its prior differs",
                          "start from weights of the same --model") from error
 

@@ -15,6 +15,7 @@ from nvcodec.errors import InputError
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.prior import Prior
+from nvcodec.models.prior_file import prior_bytes
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train import losses
 from nvcodec.train.checkpoint import load_checkpoint
@@ -213,6 +214,28 @@ def test_a_checkpoint_without_a_prior_starts_a_fresh_one(
     assert all(torch.equal(v, fresh[k] + 1) for k, v in other.prior.state_dict().items())
     assert not caplog.records
     torch.save({**state, "objective": {"prior.x": torch.zeros(1)}}, file)
+    with pytest.raises(InputError, match="its prior differs"):
+        load_initial(other, file)
+
+
+def test_the_prior_of_a_release_is_where_training_goes_on(tmp_path: Path) -> None:
+    """Its integers come back: weights exactly, biases by qp as near as smooth functions make."""
+    config, file = CONFIGS["tiny"], tmp_path / "a.safetensors"
+    old, other = (Objective(config, RECIPES["codec"], None) for _ in range(2))
+    with torch.no_grad():
+        old.prior.direct.by_qp.normal_(0, 0.3)
+    save_file(old.tokenizer.state_dict(), file)
+    beside = tmp_path / "a.prior.safetensors"
+    beside.write_bytes(prior_bytes(old.prior, "0" * 64))
+    load_initial(other, file)
+    for mine, wanted in ((m.integers(), w.integers()) for m, w in (
+            (other.prior.direct, old.prior.direct), (other.prior.mix, old.prior.mix))):
+        assert torch.equal(mine["weight"], wanted["weight"])
+        assert int((mine["bias"] - wanted["bias"]).abs().max()) <= 1
+    beside.write_bytes(b"no prior")
+    with pytest.raises(InputError, match="not a usable prior"):
+        load_initial(other, file)
+    beside.write_bytes(prior_bytes(Prior(18, 8, 8, 8), "0" * 64))
     with pytest.raises(InputError, match="its prior differs"):
         load_initial(other, file)
 
