@@ -27,9 +27,10 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.argument("data", nargs=-1, required=True, type=FOLDER)
 @click.option("-o", "--output", "out", required=True, type=click.Path(path_type=Path),
               help="Folder of the run: checkpoint, log, picture sheets.")
-@click.option("--stage", type=click.Choice(["tokenizer", "prior", "release"]), default="tokenizer",
-              show_default=True,
-              help="The tokenizer; then the prior for its tokens; then a release folder.")
+@click.option("--stage", type=click.Choice(["tokenizer", "mean", "prior", "release"]),
+              default="tokenizer", show_default=True,
+              help="The tokenizer; perhaps the mean of it and --init, as a run of its own in "
+              "OUTPUT/mean; the prior for its tokens; a release folder.")
 @click.option("--model", default="s", show_default=True, help="Configuration to train.")
 @click.option("--recipe", type=click.Choice(["codec", "tune", "search", "paper"]), default="codec",
               show_default=True, help="tune, search: go on from weights of codec (--init).")
@@ -83,6 +84,9 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         _train_prior(data, out, name or model, cache, minutes, steps, lr, seed, device, as_json,
                      quiet)
         return
+    if stage == "mean":
+        _take_mean(out, init, quiet)
+        return
     from nvcodec.codec.plain import plain_errors
     from nvcodec.errors import UsageError
     from nvcodec.models.config import CONFIGS
@@ -99,6 +103,15 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         checkpoint = train(spec, resume, quiet)
     if as_json:
         options.print_json({"checkpoint": str(checkpoint)})
+
+
+def _take_mean(run: Path, init: Path | None, quiet: bool) -> None:
+    from nvcodec.errors import UsageError
+    from nvcodec.train.mean import mean_run
+
+    if init is None:
+        raise UsageError("the mean needs other weights", "name them with --init")
+    options.tell([f"wrote {mean_run(run, init)}; its folder is the run of the next stages"], quiet)
 
 
 def _train_prior(data: tuple[Path, ...], run: Path, name: str, cache: Path | None,

@@ -28,17 +28,11 @@ def load_initial(objective: nn.Module, path: Path) -> None:
     checkpoint, or from the release's file beside the weights; where there is none the objective's
     stays as it is, with a warning. Other differences are errors (InputError).
     """
-    from safetensors.torch import load_file
-
     tokenizer: nn.Module = objective.tokenizer  # type: ignore[assignment]
     prior: Prior = objective.prior  # type: ignore[assignment]
-    if path.suffix == ".safetensors":
-        saved = load_file(path)
-        _load_prior(prior, path.with_name(f"{path.stem}.prior.safetensors"), path)
-    else:
-        state = load_checkpoint(path)
-        saved = state["ema"]["shadow"]
-        _load_prior(prior, saved_prior(state), path)
+    saved = saved_weights(path)
+    _load_prior(prior, path.with_name(f"{path.stem}.prior.safetensors") if _is_release(path)
+                else saved_prior(load_checkpoint(path)), path)
     target = tokenizer.state_dict()
     added = set(target) - set(saved)
     if odd := sorted((set(saved) - set(target)) | {k for k in added if not _IN_BLOCK.search(k)}):
@@ -49,6 +43,20 @@ def load_initial(objective: nn.Module, path: Path) -> None:
             target[name].zero_()
     tokenizer.load_state_dict({k: v if k in added else inflate(saved[k].float(), v.shape)
                                for k, v in target.items()})
+
+
+def saved_weights(path: Path) -> dict[str, Tensor]:
+    """Tokenizer weights of a .safetensors release or of a training checkpoint (its averages)."""
+    from safetensors.torch import load_file
+
+    if _is_release(path):
+        return load_file(path)
+    weights: dict[str, Tensor] = load_checkpoint(path)["ema"]["shadow"]
+    return weights
+
+
+def _is_release(path: Path) -> bool:
+    return path.suffix == ".safetensors"
 
 
 def _load_prior(prior: Prior, saved: Mapping[str, Tensor] | Path, path: Path) -> None:

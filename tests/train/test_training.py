@@ -24,6 +24,7 @@ from nvcodec.train.discriminator import BlurPool, Discriminator
 from nvcodec.train.inflate import inflate, load_initial
 from nvcodec.train.loop import RunSpec, Trainer, train
 from nvcodec.train.losses import bit_costs
+from nvcodec.train.mean import mean_run
 from nvcodec.train.objective import Objective
 from nvcodec.train.optim import orthogonalize
 from nvcodec.train.recipes import RECIPES
@@ -238,6 +239,21 @@ def test_the_prior_of_a_release_is_where_training_goes_on(tmp_path: Path) -> Non
     beside.write_bytes(prior_bytes(Prior(18, 8, 8, 8), "0" * 64))
     with pytest.raises(InputError, match="its prior differs"):
         load_initial(other, file)
+
+
+def test_the_mean_of_two_networks(tmp_path: Path) -> None:
+    a, b = (Tokenizer(CONFIGS["tiny"]).state_dict() for _ in range(2))
+    torch.save({"ema": {"steps": 1, "shadow": a}, "step": 7}, tmp_path / "checkpoint.pt")
+    save_file({k: v.half() for k, v in b.items()}, tmp_path / "b.safetensors")
+    made = load_checkpoint(mean_run(tmp_path, tmp_path / "b.safetensors"))
+    assert made["step"] == 7
+    assert all(torch.allclose(v, (a[k] + b[k]) / 2, atol=1e-3)
+               for k, v in made["ema"]["shadow"].items())
+    save_file({"x": torch.zeros(1)}, tmp_path / "c.safetensors")
+    with pytest.raises(InputError, match="another architecture"):
+        mean_run(tmp_path, tmp_path / "c.safetensors")
+    with pytest.raises(InputError, match="no checkpoint"):
+        mean_run(tmp_path / "none", tmp_path / "b.safetensors")
 
 
 def test_orthogonalized_updates() -> None:
