@@ -69,7 +69,8 @@ class Objective(nn.Module):
         r = self.recipe
         if not r.search or step % 2:
             return lfq.quantize(z), z.new_zeros(())
-        found = self.search(z, x, qp, r.search)
+        cheap = (qp < r.search_below)[:, None, None, None, None]
+        found = torch.where(cheap, self.search(z, x, qp, r.search), z.detach())
         hard = lfq.quantize(found)
         return z + (hard - z).detach(), (z - found).square().mean()
 

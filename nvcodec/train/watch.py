@@ -13,7 +13,7 @@ from nvcodec.models import lfq
 from nvcodec.train.losses import bit_costs
 from nvcodec.train.objective import Objective
 
-WATCHED_QP = (0, 24, 48)
+WATCHED_QP = (0, 24, 48, 60)
 #: Steps of the encoder's search in the extra row of a recipe that knows it.
 EFFORT = 4
 

@@ -86,7 +86,7 @@ def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
     assert load_checkpoint(out / "checkpoint.pt")["step"] == 10
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert {"l1", "lpips", "bits", "dead_bits", "lr"} <= set(rows[0])
-    assert [r["qp"] for r in rows[-1]["validation"]] == [0, 24, 48]
+    assert [r["qp"] for r in rows[-1]["validation"]] == [0, 24, 48, 60]
     assert list(out.glob("sheet-*.png"))
     assert not list(out.glob("*.part"))
     train(replace(spec, steps=12), resume=True, quiet=True)
@@ -99,6 +99,9 @@ def test_search_in_the_loop(spec: RunSpec) -> None:
     objective, batch = trainer.objective, trainer.next_batch()
     x = batch.pixels.float() / 127.5 - 1
     z = objective.tokenizer.encode(x, batch.qp)
+    dear = torch.full_like(batch.qp, 50)  # no search where bits are dear
+    assert torch.equal(objective._quantize(z, x, dear, step=0)[0], lfq.quantize(z))
+    batch.qp.clamp_(max=39)
     q, pull = objective._quantize(z, x, batch.qp, step=0)
     plain, found = (losses.temporal_l1(y, x) + (y - x).abs().mean() for y in (
         objective.tokenizer.decode(v, batch.qp) for v in (torch.where(z > 0, 1.0, -1.0), q)))

@@ -34,6 +34,8 @@ class Recipe:
     #: squared distance that pulls the encoder's latent values to what the search found.
     search: int = 0
     pull: float = 0.0
+    #: The qp from which on there is no search: it knows no price of bits, and there they are dear.
+    search_below: int = 40
     stills: float = 0.3
     #: "adamw", or "muon" for kernels with AdamW for the rest.
     optimizer: str = "adamw"
