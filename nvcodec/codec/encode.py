@@ -170,21 +170,21 @@ class _Job:
     def _write_frames(self, writer: bitstream.Writer, pilot: Pilot | None) -> None:
         """Code the source's frames."""
         held: list[Take] = []
-        # Closed before the video is: its thread must not read from a closed file.
         source = self.video.frames(self.options.start, self.options.duration)
         patience = PIPE_PATIENCE if self.source == "-" else None
+        # Closed before the video is: its thread must not read from a closed file.
         with closing(ahead(source, patience=patience, give_up=self._stops)) as near:
             frames = Lookahead(self._until_stop(near))
             if self.partial:
                 raise KeyboardInterrupt
             self._begin_at(frames.next.pts)
             if pilot is None:
-                self._write_at_one_qp(writer, frames)
-            while pilot and frames:
+                return self._write_at_one_qp(writer, frames)
+            while frames:
                 if len(held) == HELD:
                     self._store(writer, held.pop(0).coded)
                 held.append(self._take(frames, pilot))
-        if pilot and not self.partial:
+        if not self.partial:
             before = sum(t.coded.size for t in held)
             with suppress(_StoppedError):  # all is coded, if not at the wished rate
                 pilot.finish(held, writer, self.audio, whole=not self.qps)

@@ -128,16 +128,17 @@ class Pictures:
     def _with_tokens(self, items: Iterable[Any]) -> Generator[Any, None, None]:
         """The items, segments with their tokens; those with damaged tokens are lost ones."""
         for item in items:
-            if not isinstance(item, bitstream.Segment):
-                yield item
-            elif not (item.first_pts < self.span.last
-                      and (item.pts[-1] >= self.span.first or self.conceal)):
-                yield _Ready(item, None)
-            else:
-                try:
-                    yield _Ready(item, self.decoder.tokens(item))
-                except bitstream.CorruptError as error:
-                    yield bitstream.LostSegment(item.pts, item.end_pts, error)
+            yield self._ready(item) if isinstance(item, bitstream.Segment) else item
+
+    def _ready(self, segment: bitstream.Segment) -> _Ready | bitstream.LostSegment:
+        is_after = segment.first_pts >= self.span.last
+        is_before = segment.pts[-1] < self.span.first and not self.conceal
+        if is_after or is_before:
+            return _Ready(segment, None)
+        try:
+            return _Ready(segment, self.decoder.tokens(segment))
+        except bitstream.CorruptError as error:
+            return bitstream.LostSegment(segment.pts, segment.end_pts, error)
 
     def _segment(self, item: _Ready) -> Iterator[DecodedFrame]:
         segment = item.segment

@@ -30,9 +30,8 @@ def load_initial(objective: nn.Module, path: Path) -> None:
     """
     tokenizer: nn.Module = objective.tokenizer  # type: ignore[assignment]
     prior: Prior = objective.prior  # type: ignore[assignment]
-    saved = saved_weights(path)
-    _load_prior(prior, path.with_name(f"{path.stem}.prior.safetensors") if _is_release(path)
-                else saved_prior(load_checkpoint(path)), path)
+    saved, found = _read(path)
+    _load_prior(prior, found, path)
     target = tokenizer.state_dict()
     added = set(target) - set(saved)
     if odd := sorted((set(saved) - set(target)) | {k for k in added if not _IN_BLOCK.search(k)}):
@@ -47,16 +46,17 @@ def load_initial(objective: nn.Module, path: Path) -> None:
 
 def saved_weights(path: Path) -> dict[str, Tensor]:
     """Tokenizer weights of a .safetensors release or of a training checkpoint (its averages)."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Tensor] | Path]:
+    """Weights, and the prior that goes with them: a checkpoint's own, or where a release has it."""
     from safetensors.torch import load_file
 
-    if _is_release(path):
-        return load_file(path)
-    weights: dict[str, Tensor] = load_checkpoint(path)["ema"]["shadow"]
-    return weights
-
-
-def _is_release(path: Path) -> bool:
-    return path.suffix == ".safetensors"
+    if path.suffix == ".safetensors":
+        return load_file(path), path.with_name(f"{path.stem}.prior.safetensors")
+    state = load_checkpoint(path)
+    return state["ema"]["shadow"], saved_prior(state)
 
 
 def _load_prior(prior: Prior, saved: Mapping[str, Tensor] | Path, path: Path) -> None:

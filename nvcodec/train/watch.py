@@ -23,8 +23,10 @@ def evaluate(objective: Objective, weights: Mapping[str, Tensor],
              clips: Tensor) -> tuple[list[dict[str, float]], Tensor]:
     """Averaged weights on uint8 clips [N, T, H, W, 3] -> (a row for each qp, picture pairs).
 
+    Recipes with a search have one more row, for the second qp after EFFORT steps of it.
+
     LPIPS is the first backbone's of the recipe, over every frame; pairs are the last frames of up
-    to 8 clips at the middle qp, uint8 [N, 2, H, W, 3].
+    to 8 clips at the second qp, uint8 [N, 2, H, W, 3].
     """
     tokenizer = objective.tokenizer
     current = {k: v.detach().clone() for k, v in tokenizer.state_dict().items()}

@@ -77,6 +77,7 @@ def test_existing_targets_are_kept(coded: Path, carphone: Path,
     (["encode", "x", "--qp", "9", "--bpp", "1"], 2, "qp and bpp"),
     (["decode", "x.mvt", "--start", "-1"], 2, "start"),
     (["train", ".", "-o", "x", "--model", "huge"], 2, "huge"),
+    (["train", ".", "-o", "x", "--stage", "mean"], 2, "--init"),
     (["train", ".ci", "-o", "x", "--steps", "1", "--lpips-weights", ".ci"], 1, "no videos"),
 ])
 def test_errors_are_one_line_with_a_code(args: list[str], code: int, says: str,
