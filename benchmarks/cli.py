@@ -96,6 +96,15 @@ def parse_points(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return out
 
 
+def numbers(option: str, text: str) -> list[float]:
+    """"20,1800" as given to an option, in rising order; UsageError for anything else."""
+    try:
+        return sorted(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text} is not N,N,..", "give numbers with commas between"
+                         ) from None
+
+
 def check_folder(folder: Path) -> None:
     """Create it where it is missing; OutputError where nothing can be written there."""
     try:

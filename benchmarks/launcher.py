@@ -1,4 +1,4 @@
-"""Run one command and say how long it took and how much memory it needed. Standard library only.
+"""Run one command; say how long it took and what processor time and memory. Standard library only.
 
     python launcher.py REPORT.json COMMAND ARGUMENTS...
 
@@ -20,7 +20,7 @@ NOT_FOUND = 127
 
 
 def main(arguments: list[str]) -> int:
-    """Run `arguments[1:]`, write seconds and peak MiB to `arguments[0]`; the command's status."""
+    """Run `arguments[1:]`, write its cost to `arguments[0]`; the command's status."""
     start = time.perf_counter()
     try:
         code = subprocess.call(arguments[1:], stdin=subprocess.DEVNULL)
@@ -28,9 +28,10 @@ def main(arguments: list[str]) -> int:
         print(f"{arguments[1]}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * RSS_UNIT / 2**20
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     with open(arguments[0], "w") as file:  # noqa: PTH123 - pathlib would double the start-up
-        json.dump({"seconds": seconds, "rss_mib": peak}, file)
+        json.dump({"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime,
+                   "rss_mib": used.ru_maxrss * RSS_UNIT / 2**20}, file)
     return code
 
 

@@ -37,9 +37,16 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that succeeded: wall-clock seconds, peak resident memory in MiB, its output."""
+    """A command that succeeded.
+
+    Attributes:
+        seconds: wall-clock.
+        cpu_seconds: of all its threads and ended children.
+        rss_mib: peak resident memory of its largest process, MiB.
+    """
 
     seconds: float
+    cpu_seconds: float
     rss_mib: float
     stdout: str
     stderr: str
@@ -64,7 +71,7 @@ class Runner:
             if code or not report.exists():
                 raise CommandError(argv, code, stderr)
             figures = json.loads(report.read_text())
-        return Finished(figures["seconds"], figures["rss_mib"], stdout, stderr)
+        return Finished(**figures, stdout=stdout, stderr=stderr)
 
     def _call(self, argv: Sequence[str], report: Path, out: Path, err: Path,
               env: Mapping[str, str] | None) -> int:
