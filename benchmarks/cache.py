@@ -50,6 +50,11 @@ class Cache:
         """The row, or None where it is still to be measured."""
         return self._rows.get(key)
 
+    def newest(self) -> list[Row]:
+        """Of each codec the rows of the version that was measured last, in the file's order."""
+        last = {row["codec"]: row["version"] for row in self._rows.values()}
+        return [row for row in self._rows.values() if row["version"] == last[row["codec"]]]
+
     def add(self, row: Row) -> None:
         """Append a row; it is on the disk when this returns. OutputError where it cannot be."""
         line = json.dumps(row, sort_keys=False) + "\n"

@@ -27,14 +27,14 @@ Scene = dict[str, Any]
 Picture = dict[str, Any]
 
 
-def page_scenes(results: Results, folder: Path) -> list[Scene]:
-    """What can be stepped through: per clip and frame the crops of source and codecs.
+def page_scenes(results: Results, folder: Path, bpp: float = MATCHED_BPP) -> list[Scene]:
+    """What can be stepped through: per clip and frame the crops of source and codecs near `bpp`.
 
     Each picture is {"label", "note", "path"}; clips whose crops are gone are left out.
     """
     scenes: list[Scene] = []
     for clip in results.clips:
-        rows = {c: nearest(results, c, clip) for c in results.codecs}
+        rows = {c: nearest(results, c, clip, bpp) for c in results.codecs}
         known = [r for r in rows.values() if r]
         frames = stills.chosen_frames(known[0]["frames"])
         source = stills.source_owner(known[0]["master_pixels"])

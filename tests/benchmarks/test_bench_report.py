@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import html, stills
+from benchmarks import cli, contact, html, stills
 from benchmarks.report import write_report
 from benchmarks.summary import bd_rates, gather, mean_curve, means_at, nearest, speeds
 from benchmarks.table import PAPER, all_tables
@@ -154,3 +155,20 @@ def test_chosen_frames():
     assert stills.chosen_frames(1) == [0]
     assert stills.chosen_frames(97) == [16, 48, 80]
     assert all(f < n for n in range(1, 20) for f in stills.chosen_frames(n))
+
+
+def test_contact_sheet(rows, crops, tmp_path, capsys):
+    folder = tmp_path / "report"
+    folder.mkdir()
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    old = json.dumps({**rows[0], "key": "old", "version": "nvcodec 0", "bpp": 0.02}) + "\n"
+    (folder / "results.jsonl").write_text(old + text)
+    sheet = tmp_path / "sheet.jpg"
+    assert cli.run(contact.command, [str(folder), "--work", str(crops.parent), "-o",
+                                     str(sheet)]) == 0
+    with Image.open(sheet) as picture:  # source and three codecs; two clips
+        assert picture.size == (4 * 320, 2 * (240 + contact.TEXT))
+    scenes = contact.scenes_of(folder, crops.parent, 0.02)
+    assert "0.0200 bpp (qp 42)" in scenes[0]["pictures"][1]["note"]
+    assert cli.run(contact.command, [str(tmp_path), "-o", str(sheet)]) == 2
+    assert "benchmarks.run" in capsys.readouterr().err
