@@ -38,13 +38,14 @@ def damage(coded: Path, target: Path, share: float, rng: np.random.Generator) ->
 
 def measure(coded: Path, share: float, rng: np.random.Generator, meter: Meter
             ) -> dict[str, Any]:
-    """One draw: what a viewer of the damaged file sees, against the whole one."""
+    """One draw: what a viewer of the damaged file sees, against its lossless .mkv decode."""
     broken, shown = coded.with_name("broken.mvt"), coded.with_name("shown.mkv")
     lost = damage(coded, broken, share, rng)
     done = nvcodec.decode(broken, shown, nvcodec.DecodeOptions(conceal=True, force=True))
     concealed = {k for gap in done.gaps for k in range(gap.first, gap.first + gap.frames)}
     rows = []
-    for k, (whole, seen) in enumerate(zip(frames_of(coded), frames_of(shown), strict=True)):
+    undamaged = coded.with_suffix(".mkv")
+    for k, (whole, seen) in enumerate(zip(frames_of(undamaged), frames_of(shown), strict=True)):
         if k in concealed:
             rows.append(meter.add(whole, seen))
         elif not np.array_equal(whole, seen):
@@ -81,6 +82,7 @@ def command(clips: tuple[Path, ...], shares: str, seconds: float, keyint: int,
             coded = folder / f"{clip.stem}.mvt"
             options = nvcodec.EncodeOptions(keyint=keyint, model=model)
             nvcodec.encode(video, coded, options)
+            nvcodec.decode(coded, coded.with_suffix(".mkv"))
             rows += [{"clip": clip.stem, **measure(coded, s, rng, meter)} for s in wanted]
     document = {"machine": machine.describe(), "keyint": keyint, "seed": seed, "rows": rows}
     if out:
