@@ -6,7 +6,8 @@ what this segment showed so far, goes into the network as a hint; the network's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -93,10 +94,26 @@ class _Walk:
             number, self.past, self.now, self.qp))
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch's operations of the calling thread stay on it.
+
+    A walk is thousands of small ones: sharing them out costs more processor time than it saves
+    seconds, and the network works beside it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @torch.inference_mode()
 def walk(prior: LearnedPrior, shape: tuple[int, int, int], qp: int, choose: Choose) -> Tokens:
     """Go through a token grid in coding order; returns the tokens that `choose`'s answers make."""
-    return bitstream.code_tokens(shape, prior.network.bits, _Walk(prior, shape, qp, choose))
+    with _one_thread():
+        return bitstream.code_tokens(shape, prior.network.bits, _Walk(prior, shape, qp, choose))
 
 
 def encode_learned(tokens: Tokens, prior: LearnedPrior, qp: int) -> bytes:
