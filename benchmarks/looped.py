@@ -16,7 +16,7 @@ def make_looped(ffmpeg: str, clip: Path, target: Path, seconds: float, fps: floa
     """
     filters = [f"fps={fps:g}"] if fps else []
     if size:
-        filters.append(f"scale={size[0]}:{size[1]}")
+        filters.append(f"scale={size[0]}:{size[1]},setsar=1")
     subprocess.run([ffmpeg, *QUIET, "-stream_loop", "-1", "-i", str(clip), "-t", f"{seconds:g}",
                     *(["-vf", ",".join(filters)] if filters else []), "-an", "-c:v", "libx264",
                     "-crf", "18", "-preset", "veryfast", "-pix_fmt", "yuv420p", str(target)],
