@@ -174,7 +174,8 @@ class Engine:
 
         try:
             env = codec.environment()
-            coded = self.runner.run(codec.encode_argv(master.path, stream, task.point), env)
+            argv = codec.encode_argv(master.path, stream, task.point)
+            coded = self.runner.write(argv, stream, env)
             back = self.runner.run(codec.decode_argv(stream, decoded), env)
             figures = self.metrics.measure(master.path, decoded, watch)
         finally:

@@ -20,6 +20,9 @@ from nvcodec.errors import NvcodecError
 LAUNCHER = Path(__file__).with_name("launcher.py")
 #: Lines of a failed command's stderr that are shown.
 SHOWN_LINES = 3
+#: Tries of a command that ends well and writes nothing: libvvenc with several threads does so now
+#: and then, on videos shorter than it looks ahead (10 of 45 codings of 49 frames, two threads).
+TRIES = 5
 
 
 class CommandError(NvcodecError):
@@ -72,6 +75,15 @@ class Runner:
                 raise CommandError(argv, code, stderr)
             figures = json.loads(report.read_text())
         return Finished(**figures, stdout=stdout, stderr=stderr)
+
+    def write(self, argv: Sequence[str], target: Path, env: Mapping[str, str] | None = None
+              ) -> Finished:
+        """As `run`, for a command that writes `target`: one that leaves it empty is tried again."""
+        for _ in range(TRIES):
+            done = self.run(argv, env)
+            if target.exists() and target.stat().st_size:
+                return done
+        raise CommandError(argv, 0, f"{TRIES} times it wrote nothing")
 
     def _call(self, argv: Sequence[str], report: Path, out: Path, err: Path,
               env: Mapping[str, str] | None) -> int:

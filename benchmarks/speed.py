@@ -45,9 +45,10 @@ class Job:
         """The row of whole processes: medians of the seconds, largest of the memory."""
         stream, decoded = self._files(codec)
         env = codec.environment()
-        coded = self._times(codec.encode_argv(self.master.path, stream, POINTS[codec.name]), env)
+        argv = codec.encode_argv(self.master.path, stream, POINTS[codec.name])
+        coded = self._times(argv, stream, env)
         size = stream.stat().st_size
-        back = self._times(codec.decode_argv(stream, decoded), env)
+        back = self._times(codec.decode_argv(stream, decoded), decoded, env)
         self._remove(decoded)
         cold = codec.name == "nvcodec"
         return self._row(codec, codec.label + " cold" * cold, size,
@@ -68,8 +69,8 @@ class Job:
         return self._row(codec, f"{codec.label} warm", size, encode, decode, coded.rss_mib,
                          back.rss_mib)
 
-    def _times(self, argv: Sequence[str], env: dict[str, str]) -> list[Finished]:
-        return [self.runner.run(argv, env) for _ in range(self.repeat)]
+    def _times(self, argv: Sequence[str], target: Path, env: dict[str, str]) -> list[Finished]:
+        return [self.runner.write(argv, target, env) for _ in range(self.repeat)]
 
     def _files(self, codec: Codec) -> tuple[Path, Path]:
         return self.folder / f"speed{codec.suffix}", self.folder / f"speed-{codec.name}.y4m"

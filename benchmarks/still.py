@@ -37,13 +37,14 @@ def make_shot(ffmpeg: str, clip: Path, noise: int, folder: Path) -> Path:
     return shot
 
 
-def measure(ffmpeg: str, clip: Path, noise: int, qp: int | None, model: str,
+def measure(ffmpeg: str, clip: Path, noise: int, qp: int | None, model: str, keyint: int,
             folder: Path) -> dict[str, Any]:
     """Bits per pixel of the first second and of what follows."""
     shot = make_shot(ffmpeg, clip, noise, folder)
     sizes = []
     for seconds in (1.0, None):
-        options = nvcodec.EncodeOptions(model=model, qp=qp, duration=seconds, force=True)
+        options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, duration=seconds,
+                                        force=True)
         sizes.append(nvcodec.encode(shot, folder / "shot.mvt", options))
     first, whole = sizes
     pixels = whole.width * whole.height
@@ -56,15 +57,17 @@ def measure(ffmpeg: str, clip: Path, noise: int, qp: int | None, model: str,
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--qp", type=click.IntRange(0, 63), help="Default: the model's own.")
+@click.option("--keyint", type=click.IntRange(1), default=97, show_default=True,
+              help="Most frames in a segment; each one begins anew, and that is what costs.")
 @click.option("--model", default="s", show_default=True, help="nvcodec's release.")
 @click.option("--ffmpeg", help="Another ffmpeg than imageio-ffmpeg's.")
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="JSON file to write.")
-def command(clips: tuple[Path, ...], qp: int | None, model: str, ffmpeg: str | None,
-            out: Path | None) -> None:
+def command(clips: tuple[Path, ...], qp: int | None, keyint: int, model: str,
+            ffmpeg: str | None, out: Path | None) -> None:
     """Cost of shots in which nothing moves, made from the first frames of CLIPS."""
     tool = find_ffmpeg(ffmpeg)
     with cli.scratch() as folder:
-        rows = [measure(tool, clip, noise, qp, model, folder)
+        rows = [measure(tool, clip, noise, qp, model, keyint, folder)
                 for clip, noise in tqdm([(c, n) for c in clips for n in NOISES], unit="shot")]
     if out:
         document = {"machine": machine.describe(), "rows": rows}

@@ -64,7 +64,7 @@ def _code(runner: Runner, codec: Codec, point: int, master: Master, folder: Path
     if decoded.exists():
         return
     partial = folder / "partial.mkv"
-    runner.run(codec.encode_argv(master.path, stream, point), codec.environment())
+    runner.write(codec.encode_argv(master.path, stream, point), stream, codec.environment())
     runner.run(codec.decode_argv(stream, partial), codec.environment())
     bits = 8 * stream.stat().st_size
     stream.unlink()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.process import CommandError, Runner, Stopped, last_lines
+from benchmarks.process import TRIES, CommandError, Runner, Stopped, last_lines
 
 
 def test_measures_time_and_memory_of_the_child_alone():
@@ -30,6 +30,20 @@ def test_a_failure_shows_the_command_and_its_stderr():
 def test_a_missing_program_is_a_failure():
     with pytest.raises(CommandError, match="/no/such/tool"):
         Runner().run(["/no/such/tool", "-x"])
+
+
+def test_a_command_that_writes_nothing_is_tried_again(tmp_path):
+    """The file grows by a line with each start; the third finds two and writes something."""
+    count, target = tmp_path / "count", tmp_path / "out"
+    code = ("import sys; c = open(sys.argv[1], 'a+'); c.write('.'); c.seek(0); n = len(c.read()); "
+            "open(sys.argv[2], 'w').write('x' * (n > int(sys.argv[3])))")
+    argv = [sys.executable, "-S", "-c", code, str(count), str(target)]
+    Runner().write([*argv, "2"], target)
+    assert target.read_text() == "x" and count.read_text() == "..."
+    count.unlink()
+    with pytest.raises(CommandError, match="wrote nothing"):
+        Runner().write([*argv, "99"], target)
+    assert len(count.read_text()) == TRIES
 
 
 def test_stop_ends_what_runs_and_refuses_more():
