@@ -22,7 +22,7 @@ from rater_study.errors import StudyError
 from rater_study.manifest import Settings
 
 #: Rate points near 0.03 and 0.01 bpp on these clips.
-POINTS = {"nvcodec": (8, 48), "hevc": (33, 42), "vvc": (36, 45)}
+POINTS = {"nvcodec": (8, 57), "hevc": (33, 42), "vvc": (36, 45)}
 VOTES = 30
 
 
