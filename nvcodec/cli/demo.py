@@ -10,7 +10,7 @@ from nvcodec.cli import options
 from nvcodec.samples import sample_clips
 
 CLIP = "bikes.mp4"
-FRAMES = 97
+FRAMES = 49
 
 
 @click.command("demo")

@@ -48,7 +48,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The README's first command: real figures, and the files it names."""
     assert run(["demo", "-o", str(tmp_path / "out"), "--json", "--quiet"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["frames"], result["width"], result["height"]) == (97, 640, 272)
+    assert (result["frames"], result["width"], result["height"]) == (49, 640, 272)
     assert 0 < result["bpp"] < 0.1
     assert result["psnr"] > 18 and result["msssim"] > 0.6
     assert all(Path(f).stat().st_size > 1000 for f in result["files"])
