@@ -19,6 +19,7 @@ import nvcodec
 from benchmarks import cli, machine, report
 from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.looped import make_looped
+from benchmarks.process import Runner
 from benchmarks.table import Table, number
 from nvcodec.codec.compare import frames_of
 from nvcodec.errors import NvcodecError
@@ -77,8 +78,8 @@ def command(clips: tuple[Path, ...], shares: str, seconds: float, keyint: int,
     meter = Meter(weights=lpips_weights)
     rng, rows = np.random.default_rng(seed), []
     for clip in tqdm(clips, unit="clip"):
-        with cli.scratch() as folder:
-            video = make_looped(tool, clip, folder / "long.mp4", seconds, None, size)
+        with cli.scratch() as folder, cli.stopping(Runner()) as runner:
+            video = make_looped(runner, tool, clip, folder / "long.mp4", seconds, None, size)
             coded = folder / f"{clip.stem}.mvt"
             options = nvcodec.EncodeOptions(keyint=keyint, model=model)
             nvcodec.encode(video, coded, options)

@@ -83,7 +83,7 @@ def command(clip: Path, seconds: str, fps: float | None, size: tuple[int, int], 
     with cli.scratch() as folder, cli.stopping(Runner()) as runner:
         rows = []
         for length in tqdm(lengths, unit="length"):
-            video = make_looped(tool, clip, folder / "long.mp4", length, fps, size)
+            video = make_looped(runner, tool, clip, folder / "long.mp4", length, fps, size)
             rows.append(measure(runner, video, length, more))
         part = seek(runner, rows[-1], folder / "long.mvt")
     document = {"machine": machine.describe(), "clip": clip.stem, "rows": rows, "seek": part}

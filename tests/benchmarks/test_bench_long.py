@@ -22,6 +22,15 @@ def test_a_bad_list_is_refused_in_one_line(carphone, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_clip_that_is_none_fails_in_one_line(tmp_path, capsys):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    for command in (long.command, damage.command):
+        assert cli.run(command, [str(broken), "--seconds", "2"]) == 1
+        shown = [line for line in capsys.readouterr().err.splitlines() if "command failed" in line]
+        assert len(shown) == 1 and "broken.mp4" in shown[0]
+
+
 def test_damage_is_concealed_and_measured(tiny, carphone, tmp_path, capsys):
     out = tmp_path / "damage.json"
     assert cli.run(damage.command, [str(carphone), "--seconds", "3", "--keyint", "9", "--size",
