@@ -70,7 +70,8 @@ def make_table(rows: Sequence[dict[str, Any]], notes: list[str]) -> Table:
 @click.option("--size", multiple=True, type=int, help="Wished bytes; can be repeated.")
 @click.option("--model", default="s", show_default=True, help="nvcodec's release.")
 @click.option("--device", default="auto", show_default=True, help="Where nvcodec runs.")
-@click.option("--keyint", type=click.IntRange(1), default=97, show_default=True,
+@click.option("--keyint", type=click.IntRange(1), default=nvcodec.EncodeOptions.keyint,
+              show_default=True,
               help="Most frames in a segment; fewer give more segments.")
 @click.option("--duration", type=float, help="Seconds of each clip; all where left out.")
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="JSON file to write.")

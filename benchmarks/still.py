@@ -57,7 +57,8 @@ def measure(ffmpeg: str, clip: Path, noise: int, qp: int | None, model: str, key
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--qp", type=click.IntRange(0, 63), help="Default: the model's own.")
-@click.option("--keyint", type=click.IntRange(1), default=97, show_default=True,
+@click.option("--keyint", type=click.IntRange(1), default=nvcodec.EncodeOptions.keyint,
+              show_default=True,
               help="Most frames in a segment; each one begins anew, and that is what costs.")
 @click.option("--model", default="s", show_default=True, help="nvcodec's release.")
 @click.option("--ffmpeg", help="Another ffmpeg than imageio-ffmpeg's.")

@@ -9,6 +9,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+#: Most frames in a segment where none is named. The first latent frame of each is dear: shots that
+#: stand still want few segments; seeking, and a loss, want short ones.
+DEFAULT_KEYINT = 161
+
 
 @dataclass(frozen=True)
 class Piece(Generic[T]):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from nvcodec.cores import cpu_count
 
 #: Longest distance between random access points of the anchors, in frames: four of libvvenc's
-#: 32-frame groups, and no shorter than nvcodec's default segment of 97 frames.
+#: 32-frame groups, and no shorter than nvcodec's segments here, of 97.
 ANCHOR_KEYINT = 128
 
 

@@ -21,6 +21,7 @@ import click
 from tqdm import tqdm
 
 from nvcodec.codec.events import Progress
+from nvcodec.segments import DEFAULT_KEYINT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,7 +59,7 @@ ENCODING = (
                       "12 times slower, 0 is off."),
     click.option("--prior", type=click.Choice(["learned", "table", "none"]),
                  help="Entropy coder: learned prior (default), static table, or raw tokens."),
-    click.option("--keyint", type=int, default=97, show_default=True, metavar="N",
+    click.option("--keyint", type=int, default=DEFAULT_KEYINT, show_default=True, metavar="N",
                  help="Most frames in a segment; segments can be decoded alone."),
     click.option("--no-audio", is_flag=True, help="Leave the audio out."),
     click.option("--verify", is_flag=True, help="Read the file back and compare every token."),

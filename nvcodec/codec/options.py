@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from nvcodec.codec.coders import CODERS
 from nvcodec.errors import UsageError
 from nvcodec.models import registry
+from nvcodec.segments import DEFAULT_KEYINT
+from nvcodec.train.recipes import CODEC
 
 #: Gradient steps after which nothing is to be gained any more.
 MAX_EFFORT = 64
@@ -30,6 +32,7 @@ class EncodeOptions:
         device: "auto", "cpu", "cuda", ...
         rdo: let the learned prior choose the sign of small latent values by its cost.
         effort: gradient steps that search for better latent values; 0 takes the encoder's.
+        effort_nets: LPIPS backbones that the search looks through: "alex", "squeeze" or both.
         verify: read the file back and compare every token.
         force: replace an existing target.
     """
@@ -39,7 +42,7 @@ class EncodeOptions:
     bpp: float | None = None
     bitrate: float | None = None
     size: int | None = None
-    keyint: int = 97
+    keyint: int = DEFAULT_KEYINT
     coder: str | None = None
     start: float | None = None
     duration: float | None = None
@@ -47,6 +50,7 @@ class EncodeOptions:
     device: str = "auto"
     rdo: bool = True
     effort: int = 0
+    effort_nets: tuple[str, ...] = CODEC.lpips_nets
     verify: bool = False
     force: bool = False
 
@@ -64,8 +68,12 @@ class EncodeOptions:
             raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
         if not 0 <= self.effort <= MAX_EFFORT:
             raise UsageError(f"effort {self.effort} is not in 0..{MAX_EFFORT}", "0 is fastest")
+        if not self.effort_nets or set(self.effort_nets) - set(CODEC.lpips_nets):
+            raise UsageError(f"effort_nets {self.effort_nets} are not the weights' own backbones",
+                             f"use some of {', '.join(CODEC.lpips_nets)}")
         if not 1 <= self.keyint <= 65536:
-            raise UsageError(f"keyint {self.keyint} is not in 1..65536", "97 is the default")
+            raise UsageError(f"keyint {self.keyint} is not in 1..65536",
+                             f"{DEFAULT_KEYINT} is the default")
 
     @property
     def has_wish(self) -> bool:

@@ -18,9 +18,9 @@ from nvcodec.train.losses import Perceptual, distortion
 from nvcodec.train.recipes import CODEC
 
 
-def load_perceptual(device: torch.device) -> Perceptual:
+def load_perceptual(device: torch.device, nets: tuple[str, ...] = CODEC.lpips_nets) -> Perceptual:
     """The backbones that distortion is measured with; ModelError where they are not to be had."""
-    return Perceptual(CODEC.lpips_nets, None).to(device)
+    return Perceptual(nets, None).to(device)
 
 
 class Refiner:

@@ -52,7 +52,9 @@ class Setup:
     @cached_property
     def perceptual(self) -> Perceptual | None:
         """What the search measures with, where there is to be one."""
-        return load_perceptual(pick_device(self.options.device)) if self.options.effort else None
+        if not self.options.effort:
+            return None
+        return load_perceptual(pick_device(self.options.device), self.options.effort_nets)
 
     def load(self) -> None:
         """Load what `code` needs, and meet its errors, now."""

@@ -11,9 +11,10 @@ from benchmarks import cli, effort
 def test_a_row_for_each_effort(carphone, tmp_path, capsys):
     out = tmp_path / "effort.json"
     assert cli.run(effort.command, [str(carphone), "--model", "tiny", "--qp", "20", "--effort", "0",
-                                    "--effort", "2", "-o", str(out)]) == 0
+                                    "--effort", "2", "--net", "squeeze", "-o", str(out)]) == 0
     plain, searched = json.loads(out.read_text())["rows"]
     assert (plain["effort"], searched["effort"]) == (0, 2)
     assert searched["frames"] == 120 and searched["psnr"] > plain["psnr"]
+    assert searched["nets"] == ["squeeze"]
     said = capsys.readouterr().out
     assert "| 20 | 0 | 1 |" in said and "| 20 | 2 | 1 |" in said

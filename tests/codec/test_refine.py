@@ -98,3 +98,9 @@ def test_effort_is_bounded() -> None:
         with pytest.raises(UsageError, match=f"effort {effort}"):
             EncodeOptions(effort=effort)
     assert np.isfinite(EncodeOptions(effort=64).effort)
+
+
+@pytest.mark.parametrize("nets", [(), ("vgg",)])
+def test_the_search_looks_through_backbones_of_the_training(nets: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="alex, squeeze"):
+        EncodeOptions(effort_nets=nets)
