@@ -73,8 +73,8 @@ class Trainer:
         if spec.init:
             self._initialize(spec.init)
         self.objective.to(self.device)
-        if spec.freeze_encoder:
-            self.objective.tokenizer.encoder.requires_grad_(False)
+        if spec.freeze_encoder or self.recipe.decoder_only:
+            self._freeze_encoder()
         self.critic = self._share(Discriminator().to(self.device)) if self.recipe.gan else None
         self.lecam = LeCam()
         r = self.recipe
@@ -90,6 +90,13 @@ class Trainer:
             for part in (self.objective.tokenizer.encoder, self.objective.tokenizer.decoder):
                 part.compile(dynamic=False)
         self.forward = self._share(self.objective)
+
+    def _freeze_encoder(self) -> None:
+        """Nothing that tokens depend on learns any more: files keep their bits."""
+        tokenizer = self.objective.tokenizer
+        for part in (tokenizer.encoder, tokenizer.qp_embedding):
+            if part is not None:
+                part.requires_grad_(False)
 
     def _join(self) -> torch.device:
         if self.world == 1:

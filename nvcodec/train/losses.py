@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from nvcodec.models.perceptual import load_lpips
 from nvcodec.train.recipes import Recipe
 
+#: Sides of the blocks, in pixels, that averaged pictures are compared by.
+COARSE_SIDES = (8, 32)
 LN2 = 0.6931471805599453
 
 
@@ -42,6 +44,8 @@ def distortion(recipe: Recipe, perceptual: Perceptual, made: Tensor, source: Ten
     total = recipe.l1 * l1 + recipe.lpips * lpips
     if recipe.temporal:
         total = total + recipe.temporal * temporal_l1(made, source)
+    if recipe.coarse:
+        total = total + recipe.coarse * coarse_l1(made, source)
     return total, l1, lpips
 
 
@@ -60,6 +64,15 @@ def temporal_l1(x: Tensor, y: Tensor) -> Tensor:
     if x.shape[1] == 1:
         return x.new_zeros(())
     return (x.diff(dim=1) - y.diff(dim=1)).abs().mean()
+
+
+def coarse_l1(x: Tensor, y: Tensor) -> Tensor:
+    """L1 of means over square blocks, the mean over COARSE_SIDES; what fills no block is left out.
+
+    A block's mean has next to no texture in it: what is left is wrong brightness and colour.
+    """
+    error = (x - y).flatten(0, 1).permute(0, 3, 1, 2)
+    return torch.stack([F.avg_pool2d(error, side).abs().mean() for side in COARSE_SIDES]).mean()
 
 
 def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,13 +122,25 @@ def test_the_paper_recipe_steps(spec: RunSpec) -> None:
     assert all(np.isfinite(r["critic"]) and np.isfinite(r["adversarial"]) for r in rows)
 
 
-def test_decoder_alone(spec: RunSpec) -> None:
-    trainer = Trainer(replace(spec, freeze_encoder=True))
+@pytest.mark.parametrize("change", [{"freeze_encoder": True}, {"recipe": "finish"}])
+def test_decoder_alone(spec: RunSpec, change: dict[str, Any]) -> None:
+    trainer = Trainer(replace(spec, **change))
     before = {k: v.clone() for k, v in trainer.objective.tokenizer.state_dict().items()}
     trainer.train_step()
     after = trainer.objective.tokenizer.state_dict()
     changed = {k for k in before if not torch.equal(before[k], after[k])}
-    assert changed and not any(k.startswith("encoder.") for k in changed)
+    assert changed and all(k.startswith("decoder.") for k in changed)  # tokens stay
+
+
+def test_coarse_l1_sees_areas_and_no_texture() -> None:
+    y = torch.rand(2, 3, 64, 70, 3)
+    checks = torch.ones(64, 70, 1)
+    checks[::2, ::2] = checks[1::2, 1::2] = -1
+    assert losses.coarse_l1(y + 0.5 * checks, y) < 1e-6
+    assert losses.coarse_l1(y + 0.5, y) == pytest.approx(0.5, abs=1e-6)
+    half = y.clone()
+    half[:, :, :32, :32] += 1  # one of the four blocks of side 32 that there are
+    assert losses.coarse_l1(half, y) == pytest.approx((1 / 4 + 16 / 64) / 2, abs=1e-6)
 
 
 def test_batches_depend_on_seed_and_step_alone(data: Path, cache: Path) -> None:

@@ -15,6 +15,9 @@ class Recipe:
     lpips_nets: tuple[str, ...] = ("alex", "squeeze")
     lpips_frames: int = 2
     temporal: float = 0.0
+    #: L1 of averaged pictures (`losses.coarse_l1`): LPIPS forgives brightness and colour that are
+    #: off over an area, and plain L1 hardly sees them behind texture.
+    coarse: float = 0.0
     commitment: float = 0.25
     #: Entropy penalty: weight, and the multiples it starts and ends at over `entropy_steps`.
     entropy: float = 0.1
@@ -36,6 +39,8 @@ class Recipe:
     pull: float = 0.0
     #: The qp from which on there is no search: it knows no price of bits, and there they are dear.
     search_below: int = 40
+    #: Train nothing that tokens depend on.
+    decoder_only: bool = False
     stills: float = 0.3
     #: "adamw", or "muon" for kernels with AdamW for the rest.
     optimizer: str = "adamw"
@@ -88,6 +93,9 @@ RECIPES = {
                lr=1e-4, betas=(0.0, 0.99), stills=0.0),
         CODEC,
         TUNE,
+        # The decoder alone by distortion alone: tokens and bits stay as they are.
+        replace(CODEC, name="finish", decoder_only=True, lpips=2.0, coarse=1.0, entropy=0.0,
+                commitment=0.0, lambda_low=0.0, lambda_high=0.0, stills=0.2, lr=8e-4),
         # The same with the search in the loop: the decoder learns from the tokens that `--effort`
         # will give it, the encoder to find them at once. Such a step costs about three times as
         # much.
