@@ -15,6 +15,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+import nvcodec
 from benchmarks import cli, machine, report
 from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.looped import make_looped
@@ -72,14 +73,18 @@ def make_table(rows: list[dict[str, Any]], part: dict[str, Any], notes: list[str
 @click.option("--size", nargs=2, type=click.IntRange(2), default=(WIDTH, HEIGHT),
               show_default=True, help="Width and height, even.")
 @click.option("--qp", type=click.IntRange(0, 63), help="Default: the model's own.")
+@click.option("--keyint", type=click.IntRange(1), default=nvcodec.EncodeOptions.keyint,
+              show_default=True, help="Most frames in a segment: seeking reads whole ones.")
 @click.option("--model", default="s", show_default=True, help="nvcodec's release.")
 @click.option("--ffmpeg", help="Another ffmpeg than imageio-ffmpeg's.")
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="JSON file to write.")
 def command(clip: Path, seconds: str, fps: float | None, size: tuple[int, int], qp: int | None,
-            model: str, ffmpeg: str | None, out: Path | None) -> None:
+            keyint: int, model: str, ffmpeg: str | None, out: Path | None) -> None:
     """Memory, speed and seeking of CLIP looped to several lengths."""
     lengths, tool = cli.numbers("--seconds", seconds), find_ffmpeg(ffmpeg)
-    more = ["--model", model, *(["--qp", str(qp)] if qp is not None else [])]
+    more = ["--model", model, "--keyint", str(keyint)]
+    if qp is not None:
+        more += ["--qp", str(qp)]
     with cli.scratch() as folder, cli.stopping(Runner()) as runner:
         rows = []
         for length in tqdm(lengths, unit="length"):
