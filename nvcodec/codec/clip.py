@@ -11,8 +11,9 @@ from nvcodec.errors import InputError
 from nvcodec.video.info import Frame
 from nvcodec.video.reader import open_video
 
-#: Raw frames that are kept for a second look, in bytes, for all that are kept at once.
-KEPT_BYTES = 256 << 20
+#: Raw frames that are kept for a second look, in bytes, for all that are kept at once: two default
+#: segments of 768x576.
+KEPT_BYTES = 448 << 20
 
 
 @dataclass(frozen=True)
