@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 from collections import deque
@@ -121,7 +122,8 @@ class _Run:
         self.source, self.target, self.options, self.batch = source, target, options, batch
         self.listen, self.manifest, self.release = listen, manifest, release
         self.report = BatchReport(str(source), str(target), str(manifest.path))
-        self.shape = {k: v for k, v in asdict(options).items() if k not in SHAPELESS}
+        shape = {k: v for k, v in asdict(options).items() if k not in SHAPELESS}
+        self.shape = json.loads(json.dumps(shape))  # as the manifest gives it back
         self.waiting: deque[_Task] = deque()
         self.ready: deque[_Task] = deque()
         self.hashing: dict[Future[Any], _Task] = {}
