@@ -70,6 +70,7 @@ def coarse_l1(x: Tensor, y: Tensor) -> Tensor:
     """L1 of means over square blocks, the mean over COARSE_SIDES; what fills no block is left out.
 
     A block's mean has next to no texture in it: what is left is wrong brightness and colour.
+    Pictures [B, T, H, W, 3] no smaller than the largest block.
     """
     error = (x - y).flatten(0, 1).permute(0, 3, 1, 2)
     return torch.stack([F.avg_pool2d(error, side).abs().mean() for side in COARSE_SIDES]).mean()
