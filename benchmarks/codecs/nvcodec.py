@@ -41,6 +41,7 @@ class Nvcodec(Codec):
         keyint: most frames in a segment.
         rdo: whether signs are chosen by their cost.
         effort: gradient steps of the encoder's search.
+        precision: of the network: "auto", "float32" or "int8".
     """
 
     model: str = "s"
@@ -48,6 +49,7 @@ class Nvcodec(Codec):
     keyint: int = KEYINT
     rdo: bool = True
     effort: int = 0
+    precision: str = "auto"
 
     name = "nvcodec"
     label = "nvcodec"
@@ -59,9 +61,14 @@ class Nvcodec(Codec):
     @property
     def settings(self) -> dict[str, Any]:
         """Model, device and segment length; a segment needs no other and has no look-ahead."""
+        from nvcodec.models import precision, registry
         from nvcodec.models.device import pick_device
 
-        return {"model": self.model, "device": str(pick_device(self.device)), "keyint": self.keyint,
+        device = pick_device(self.device)
+        resolved = "float32" if self.effort else precision.resolve(
+            self.precision, registry.find(self.model), device)
+        return {"model": self.model, "device": str(device), "precision": resolved,
+                "keyint": self.keyint,
                 "rdo": self.rdo, "effort": self.effort,
                 "gop": "causal, closed segments", "threads": self.threads}
 
@@ -90,7 +97,7 @@ class Nvcodec(Codec):
 
     def _worker(self, verb: str, source: Path, target: Path) -> list[str]:
         return [sys.executable, "-m", "benchmarks.codecs.worker", verb, str(source), str(target),
-                "--device", self.device]
+                "--device", self.device, "--precision", self.precision]
 
     def environment(self) -> dict[str, str]:
         """Threads of torch, and the package where it is not installed but run from its folder."""
@@ -112,6 +119,16 @@ class NvcodecPlain(Nvcodec):
 
     name = "nvcodec-plain"
     label = "nvcodec without RDO"
+
+
+@dataclass(frozen=True)
+class NvcodecFloat32(Nvcodec):
+    """The same without 8-bit arithmetic: what that costs in quality and saves in time."""
+
+    precision: str = "float32"
+
+    name = "nvcodec-float32"
+    label = "nvcodec in float32"
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,14 @@ def group() -> None:
 @click.option("--rdo/--no-rdo", default=True)
 @click.option("--effort", type=int, default=0)
 @click.option("--device", default="auto")
+@click.option("--precision", default="auto")
 @click.option("--repeat", type=int, default=1)
 def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, rdo: bool,
-           effort: int, device: str, repeat: int) -> None:
+           effort: int, device: str, precision: str, repeat: int) -> None:
     """Code a video."""
     options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, effort=effort,
-                                    audio=False, device=device, force=True)
+                                    audio=False, device=device,
+                                    precision=precision, force=True)
     _repeat(repeat, lambda: nvcodec.encode(source, target, options))
 
 
@@ -47,10 +49,12 @@ def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, 
 @click.argument("source", type=Path)
 @click.argument("target", type=Path)
 @click.option("--device", default="auto")
+@click.option("--precision", default="auto")
 @click.option("--repeat", type=int, default=1)
-def decode(source: Path, target: Path, device: str, repeat: int) -> None:
+def decode(source: Path, target: Path, device: str, precision: str, repeat: int) -> None:
     """Decode a `.mvt` file."""
-    options = nvcodec.DecodeOptions(audio=False, device=device, force=True)
+    options = nvcodec.DecodeOptions(audio=False, device=device, precision=precision,
+                                    force=True)
     _repeat(repeat, lambda: nvcodec.decode(source, target, options))
 
 

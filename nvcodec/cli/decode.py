@@ -20,11 +20,12 @@ from nvcodec.cli import options
               help="Decode what is whole of a damaged or cut file, and leave out the rest.")
 @options.window
 @options.device
+@options.precision
 @options.force
 @options.talk
 def command(source: str, output: str | None, crf: float | None, no_audio: bool, conceal: bool,
-            recover: bool, start: float | None, duration: float | None, device: str, force: bool,
-            as_json: bool, quiet: bool, verbose: int) -> None:
+            recover: bool, start: float | None, duration: float | None, device: str,
+            precision: str, force: bool, as_json: bool, quiet: bool, verbose: int) -> None:
     """Decode a `.mvt` file to a video or picture.
 
     Damage stops it with exit code 3, unless --conceal or --recover is given: these go on with a
@@ -36,7 +37,8 @@ def command(source: str, output: str | None, crf: float | None, no_audio: bool, 
     options.show_warnings(quiet)
     target = output or options.default_output(source, ".mp4")
     wished = DecodeOptions(start=start, duration=duration, crf=crf, audio=not no_audio,
-                           recover=recover, conceal=conceal, device=device, force=force)
+                           recover=recover, conceal=conceal, device=device, precision=precision,
+                           force=force)
     with options.Bar(quiet) as bar:
         report = decode(source, target, wished, bar)
     options.tell((f"nvcodec: warning: {w}" for w in report.warnings), quiet)

@@ -21,6 +21,7 @@ import click
 from tqdm import tqdm
 
 from nvcodec.codec.events import Progress
+from nvcodec.models.config import PRECISIONS
 from nvcodec.segments import DEFAULT_KEYINT
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +36,14 @@ def device(function: F) -> F:
     """--device: where the network runs."""
     return click.option("--device", default="auto", show_default=True, metavar="NAME",
                         help="auto, cpu, cuda, cuda:1, ...")(function)
+
+
+def precision(function: F) -> F:
+    """--precision: what the network computes in."""
+    return click.option("--precision", type=click.Choice(PRECISIONS), default="auto",
+                        show_default=True,
+                        help="Of the network: auto is int8 where the CPU multiplies that faster."
+                        )(function)
 
 
 def window(function: F) -> F:
@@ -63,7 +72,7 @@ ENCODING = (
                  help="Most frames in a segment; segments can be decoded alone."),
     click.option("--no-audio", is_flag=True, help="Leave the audio out."),
     click.option("--verify", is_flag=True, help="Read the file back and compare every token."),
-    window, device, force,
+    window, device, precision, force,
 )
 
 
@@ -73,13 +82,13 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
     def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
                model: str, rdo: bool, effort: int, prior: str | None, keyint: int,
                no_audio: bool, verify: bool, start: float | None, duration: float | None,
-               device: str, force: bool, **verbs_own: Any) -> Any:
+               device: str, precision: str, force: bool, **verbs_own: Any) -> Any:
         from nvcodec.codec.options import EncodeOptions
 
         wished = EncodeOptions(
             model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
             rdo=rdo, effort=effort, start=start, duration=duration, audio=not no_audio,
-            device=device, verify=verify, force=force)
+            device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)
 
     for option in reversed(ENCODING):

@@ -74,11 +74,13 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
     del verbose
     options.show_warnings(quiet)
     if stage == "release":
+        from nvcodec.codec.plain import plain_errors
         from nvcodec.codec.release import release
 
         facts = json.loads(card.read_text()) if card else None
-        index = release(out / "checkpoint.pt", out / "release", name or model, data, default_qp,
-                        rdo, facts)
+        with plain_errors("train"):
+            index = release(out / "checkpoint.pt", out / "release", name or model, data,
+                            default_qp, rdo, facts, cache)
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
         return
     if stage == "prior":

@@ -19,7 +19,13 @@ from nvcodec.codec.damage import Found, Slot, gap_of, other_problems, slots_of, 
 from nvcodec.codec.events import DecodeReport, Gap, Listener, Progress, ignore
 from nvcodec.codec.overlap import Behind
 from nvcodec.codec.pictures import DecodedFrame, Pictures, SegmentDecoder
-from nvcodec.codec.plain import fps_of, passing_damage, plain_errors, time_base_of
+from nvcodec.codec.plain import (
+    check_precision,
+    fps_of,
+    passing_damage,
+    plain_errors,
+    time_base_of,
+)
 from nvcodec.codec.span import EVERYTHING, Span, check_times
 from nvcodec.errors import CorruptFileError, NvcodecError, UsageError
 from nvcodec.video.audio import AudioPacket
@@ -38,6 +44,7 @@ class DecodeOptions:
         conceal: as recover, but hold the last whole picture in place of lost segments. Number and
             times of the frames stay right.
         device: "auto", "cpu", "cuda", ...
+        precision: of the network: "float32", "int8", or "auto" for the faster one.
         force: replace an existing target.
     """
 
@@ -48,10 +55,12 @@ class DecodeOptions:
     recover: bool = False
     conceal: bool = False
     device: str = "auto"
+    precision: str = "auto"
     force: bool = False
 
     def __post_init__(self) -> None:
         check_times(self.start, self.duration)
+        check_precision(self.precision)
 
 
 def decode(source: str | Path, target: str | Path, options: DecodeOptions | None = None,
@@ -84,11 +93,13 @@ class _Job:
         self.span = EVERYTHING
         if source == "-":
             self.reader = bitstream.StreamReader(sys.stdin.buffer, self.lenient)
-            self.decoder = SegmentDecoder(self.reader.header, options.device)
+            self.decoder = SegmentDecoder(self.reader.header, options.device,
+                                          options.precision)
             self.items = self._peek(stream_items(self.reader))
         else:
             self.reader = stack.enter_context(self._open_reader())
-            self.decoder = SegmentDecoder(self.reader.header, options.device)
+            self.decoder = SegmentDecoder(self.reader.header, options.device,
+                                          options.precision)
             self.items = self._seek(self.reader)
 
     def run(self) -> DecodeReport:
@@ -113,6 +124,7 @@ class _Job:
             source=self.source, target=self.target, model=header.model, width=header.width,
             height=header.height, frames=done, seconds=time.perf_counter() - start,
             bytes_read=self.reader.bytes_read, concealed=filled, gaps=self.gaps,
+            precision=self.decoder.model.precision,
             warnings=warnings + other_problems(self.reader.problems, self.told))
 
     def _open_writer(self, header: bitstream.Header) -> VideoWriter:

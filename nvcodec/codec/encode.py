@@ -150,7 +150,8 @@ class _Job:
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
             qp=tuple(self.qps), seconds=seconds, passes=round(self.passed / totals.frames, 2),
             wanted_bpp=verdict.wanted_bpp, reach=verdict.reach, verified=self.options.verify,
-            partial=self.partial, warnings=list(verdict.warnings))
+            precision=self.setup.model.precision, partial=self.partial,
+            warnings=list(verdict.warnings))
 
     def _write(self, writer: bitstream.Writer) -> Pilot | None:
         """Every segment with the audio that belongs beside it; returns who chose their qp."""

@@ -39,6 +39,7 @@ class EncodeReport:
         seconds: the search for a wished rate included, start-up of the model not.
         wanted_bpp: what the wished rate or size comes to, None where none was wished.
         passes: frames that went through the network over the source's frames; 1 without a wish.
+        precision: that the network computed in, "float32" or "int8".
         partial: it was stopped before the source's end.
         reach: lowest and highest bpp measured on this source, where the wish lay outside.
     """
@@ -60,6 +61,7 @@ class EncodeReport:
     passes: float = 1.0
     reach: tuple[float, float] | None = None
     verified: bool = False
+    precision: str = "float32"
     partial: bool = False
     warnings: list[str] = field(default_factory=list)
 
@@ -110,6 +112,7 @@ class DecodeReport:
         bytes_read: of the source; a part of a file is had without the segments beside it.
         concealed: of `frames`, those that were filled in.
         gaps: what was lost, in order.
+        precision: that the network computed in, "float32" or "int8".
     """
 
     source: str
@@ -122,6 +125,7 @@ class DecodeReport:
     bytes_read: int = 0
     concealed: int = 0
     gaps: list[Gap] = field(default_factory=list)
+    precision: str = "float32"
     warnings: list[str] = field(default_factory=list)
 
     @property

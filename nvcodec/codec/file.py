@@ -17,7 +17,13 @@ import bitstream
 from nvcodec.codec.coders import TokenCoder, coder_for
 from nvcodec.codec.damage import origin_of
 from nvcodec.codec.inspect import SegmentInfo, segment_infos
-from nvcodec.codec.plain import fps_of, passing_damage, plain_errors, time_base_of
+from nvcodec.codec.plain import (
+    check_precision,
+    fps_of,
+    passing_damage,
+    plain_errors,
+    time_base_of,
+)
 from nvcodec.codec.span import Span, check_times
 from nvcodec.errors import UsageError
 from nvcodec.models.factors import factorize
@@ -80,8 +86,11 @@ class VideoFile:
         problems: damage that was passed over, in words; empty unless `recover`.
     """
 
-    def __init__(self, path: str | Path, device: str = "auto", recover: bool = False) -> None:
+    def __init__(self, path: str | Path, device: str = "auto", recover: bool = False,
+                 precision: str = "auto") -> None:
+        check_precision(precision)
         self.name, self._device, self._recover = str(path), device, recover
+        self._precision = precision
         self._closed = False
         with plain_errors(self.name):
             self._reader = bitstream.Reader(path, recover)
@@ -175,7 +184,8 @@ class VideoFile:
     def _decoder(self) -> SegmentDecoder:
         from nvcodec.codec.pictures import SegmentDecoder
 
-        return SegmentDecoder(self._reader.header, self._device, self._token_coder)
+        return SegmentDecoder(self._reader.header, self._device, self._precision,
+                              self._token_coder)
 
     def _segment(self, number: int) -> bitstream.Segment:
         if self._closed:
@@ -200,16 +210,19 @@ class VideoFile:
                     yield TokenGrid(number, tokens, s.pts, s.last_duration, s.qp, len(s.payload))
 
 
-def open_file(path: str | Path, device: str = "auto", recover: bool = False) -> VideoFile:
+def open_file(path: str | Path, device: str = "auto", recover: bool = False,
+              precision: str = "auto") -> VideoFile:
     """Open a `.mvt` file for reading.
 
     Args:
         path: of the file; it has to be seekable.
         device: where frames are decoded: "auto", "cpu", "cuda", ...
         recover: also open truncated files and pass over damaged segments (`VideoFile.problems`).
+        precision: of the network: "float32", "int8", or "auto" for the faster one.
 
     Raises:
+        UsageError: an unknown precision.
         CorruptFileError, UnsupportedFileError.
         InputError: the file cannot be read.
     """
-    return VideoFile(path, device, recover)
+    return VideoFile(path, device, recover, precision)

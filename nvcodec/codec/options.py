@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nvcodec.codec.coders import CODERS
+from nvcodec.codec.plain import check_precision
 from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.segments import DEFAULT_KEYINT
@@ -30,6 +31,8 @@ class EncodeOptions:
         start, duration: part of the source to encode, in seconds.
         audio: copy the audio tracks.
         device: "auto", "cpu", "cuda", ...
+        precision: of the network: "float32", "int8", or "auto" for the faster one. The search
+            always computes in float32.
         rdo: let the learned prior choose the sign of small latent values by its cost.
         effort: gradient steps that search for better latent values; 0 takes the encoder's.
         effort_nets: LPIPS backbones that the search looks through: "alex", "squeeze" or both.
@@ -48,6 +51,7 @@ class EncodeOptions:
     duration: float | None = None
     audio: bool = True
     device: str = "auto"
+    precision: str = "auto"
     rdo: bool = True
     effort: int = 0
     effort_nets: tuple[str, ...] = CODEC.lpips_nets
@@ -71,6 +75,10 @@ class EncodeOptions:
         if not self.effort_nets or set(self.effort_nets) - set(CODEC.lpips_nets):
             raise UsageError(f"effort_nets {self.effort_nets} are not the weights' own backbones",
                              f"use some of {', '.join(CODEC.lpips_nets)}")
+        check_precision(self.precision)
+        if self.effort and self.precision == "int8":
+            raise UsageError("the search needs gradients, which 8 bits do not give",
+                             "leave out precision or effort")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536",
                              f"{DEFAULT_KEYINT} is the default")

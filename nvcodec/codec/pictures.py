@@ -17,7 +17,7 @@ from nvcodec.codec import mapping
 from nvcodec.codec.coders import TokenCoder, coder_for
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.span import END, Span
-from nvcodec.models import registry
+from nvcodec.models import precision, registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import DecoderStream, Tokenizer
 from nvcodec.segments import latent_pieces, piece_frames
@@ -39,15 +39,22 @@ class DecodedFrame:
 
 
 class SegmentDecoder:
-    """Turns segments of one stream into frames. `coder`: that of the header, if it is here."""
+    """Turns segments of one stream into frames.
 
-    def __init__(self, header: bitstream.Header, device: str = "auto",
+    Args:
+        header: of the stream.
+        device: "auto", "cpu", "cuda", ...
+        wished: precision of the network, as in `DecodeOptions`.
+        coder: that of the header, if it is here.
+    """
+
+    def __init__(self, header: bitstream.Header, device: str = "auto", wished: str = "auto",
                  coder: TokenCoder | None = None) -> None:
         self.header = header
         self.release = registry.find_by_hash(header.model, header.model_sha256)
         mapping.check_matches(header, self.release)
         self.coder = coder or coder_for(header)
-        self.model: Tokenizer = registry.load(self.release, pick_device(device))
+        self.model: Tokenizer = precision.load(self.release, pick_device(device), wished)
         self.step = piece_frames(header.width, header.height) // header.time_stride
 
     def tokens(self, segment: bitstream.Segment) -> NDArray[np.uint32]:

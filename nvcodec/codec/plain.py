@@ -1,4 +1,4 @@
-"""What every part of the codec needs and nothing heavy: plain errors, times of a header."""
+"""What every part of the codec needs and nothing heavy: plain errors, checks, times of a header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from nvcodec.errors import (
     UnsupportedFileError,
     UsageError,
 )
+from nvcodec.models.config import PRECISIONS
 from nvcodec.models.registry import ModelError
+
+
+def check_precision(precision: str) -> None:
+    """UsageError for what is none."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}", f"use one of {', '.join(PRECISIONS)}")
 
 
 def fps_of(header: bitstream.Header) -> Fraction:

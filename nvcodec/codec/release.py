@@ -11,24 +11,28 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from nvcodec.codec.prior_stage import PRIOR, TABLE
+from nvcodec.codec.prior_stage import PRIOR, TABLE, release_tokenizer
 from nvcodec.errors import InputError, UsageError
 from nvcodec.models import registry
 from nvcodec.models.config import CONFIGS
 from nvcodec.train.checkpoint import load_checkpoint
+from nvcodec.train.data import ClipPool
+from nvcodec.train.ranges import tokenizer_ranges
 
 #: What a release tells of its run; paths and devices are nobody's business.
 RUN_FACTS = {"recipe", "batch", "frames", "size", "lr", "seed"}
 
 
 def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], default_qp: int = 32,
-            rdo: float = 0.0, provenance: dict[str, Any] | None = None) -> Path:
+            rdo: float = 0.0, provenance: dict[str, Any] | None = None,
+            cache: Path | None = None) -> Path:
     """Write `name`'s averaged weights (fp16), prior, table and the folder's index, and return it.
 
     Table and prior are those of `--stage prior`. `rdo` is the strength of rate-distortion
-    optimized signs (`registry.Release`). `data` names the training folders;
-    `provenance` adds to what the index tells of data and training, or replaces it. Further models
-    of an index that is already in `out` are kept.
+    optimized signs (`registry.Release`). `data` names the training folders, whose clips, decoded in
+    `cache`, give the ranges of the 8-bit form; `provenance` adds to what the index
+    tells of data and training, or replaces it. Further models of an index that is already in `out`
+    are kept.
     """
     if not checkpoint.exists():
         raise InputError(f"{checkpoint}: no such checkpoint", "train first")
@@ -55,6 +59,9 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
         raise InputError(f"{run}: no table and prior there", "run --stage prior first")
     _remember(entry, "table", out / f"{name}.table", (run / TABLE).read_bytes())
     _remember(entry, "prior", out / f"{name}.prior.safetensors", (run / PRIOR).read_bytes())
+    pool = ClipPool(data, cache or run / "cache", int(state["spec"].get("seed", 0)))
+    ranges = tokenizer_ranges(release_tokenizer(state), pool, int(state["spec"].get("size", 96)))
+    entry["ranges"] = {n: [round(v, 4) for v in both] for n, both in ranges.items()}
     return _write_index(out, name, entry)
 
 

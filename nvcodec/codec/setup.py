@@ -14,7 +14,7 @@ from nvcodec.codec.ratesearch import Coded
 from nvcodec.codec.refine import Refiner, load_perceptual
 from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.errors import UsageError
-from nvcodec.models import registry
+from nvcodec.models import precision, registry
 from nvcodec.models.device import pick_device
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.segments import piece_frames, pieces
@@ -47,7 +47,8 @@ class Setup:
     @cached_property
     def model(self) -> Tokenizer:
         """The network, on its device."""
-        return registry.load(self.release, pick_device(self.options.device))
+        wished = "float32" if self.options.effort else self.options.precision
+        return precision.load(self.release, pick_device(self.options.device), wished)
 
     @cached_property
     def perceptual(self) -> Perceptual | None:

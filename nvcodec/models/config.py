@@ -10,6 +10,9 @@ from math import prod
 
 Triple = tuple[int, int, int]
 
+#: What the tokenizer may compute in; "auto" is int8 where that is faster, else float32.
+PRECISIONS = ("auto", "float32", "int8")
+
 #: Convolution kernels (time, height, width) of one residual block, by kind.
 BLOCK_KERNELS: dict[str, tuple[Triple, ...]] = {
     "2d": ((1, 3, 3), (1, 3, 3)),

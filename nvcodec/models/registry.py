@@ -43,6 +43,8 @@ class Release:
         rdo: |z| that a nat is worth in rate-distortion optimization, before the share that each
             qp takes of it; 0 is none.
         default_qp: quality step that looks good, used when none is asked for.
+        ranges: lowest and highest input of each convolution that has an 8-bit form
+            (`nvcodec.models.int8`), by its name in the tokenizer; empty means float32 only.
         provenance: data, steps, recipe and figures, as in the model card.
     """
 
@@ -56,6 +58,7 @@ class Release:
     prior_sha256: str = ""
     rdo: float = 0.0
     default_qp: int = 32
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,7 +93,7 @@ def find_by_hash(name: str, sha256: bytes) -> Release:
 def fingerprint(release: Release) -> str:
     """SHA-256 (hex) over all of a release that shapes the files made with it."""
     facts = [release.config.name, release.sha256, release.table_sha256, release.prior_sha256,
-             release.rdo, release.default_qp]
+             release.rdo, release.default_qp, release.ranges]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -142,6 +145,8 @@ def read_index(folder: Path) -> Iterator[Release]:
                 prior=folder / prior if prior else None,
                 prior_sha256=entry.get("prior_sha256", ""),
                 rdo=float(entry.get("rdo", 0)), default_qp=int(entry.get("default_qp", 32)),
+                ranges={n: (float(low), float(high))
+                        for n, (low, high) in entry.get("ranges", {}).items()},
                 provenance=entry.get("provenance", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is not a release index ({error}); "

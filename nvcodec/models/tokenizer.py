@@ -20,6 +20,8 @@ class Tokenizer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        #: Of the convolutions; `int8.convert` changes it.
+        self.precision = "float32"
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.qp_embedding = QpEmbedding(config.qp_width) if config.qp_width else None
