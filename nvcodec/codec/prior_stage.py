@@ -12,6 +12,7 @@ import bitstream
 from nvcodec.codec.events import Listener, Progress, ignore
 from nvcodec.codec.learned import table_hints
 from nvcodec.errors import InputError, UsageError
+from nvcodec.models import int8
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.prior import Prior
 from nvcodec.models.prior_file import hint_table, prior_bytes
@@ -20,6 +21,7 @@ from nvcodec.train.checkpoint import load_checkpoint, save_checkpoint, saved_pri
 from nvcodec.train.data import ClipPool, Frames
 from nvcodec.train.grids import Grid, cached_grids
 from nvcodec.train.prior import Example, PriorSpec, PriorTrainer, bits_per_token
+from nvcodec.train.ranges import tokenizer_ranges
 
 #: What the stage leaves in the run's folder: the table, the prior, and its float weights.
 TABLE, PRIOR, WEIGHTS = "prior.table", "prior.safetensors", "prior.pt"
@@ -36,8 +38,10 @@ def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: P
     if not checkpoint.exists():
         raise InputError(f"{run}: no checkpoint to train a prior for", "train the tokenizer first")
     state = load_checkpoint(checkpoint)
-    model = release_tokenizer(state).to(device)
     pool = ClipPool(data, cache, int(state["spec"].get("seed", 0)))
+    model = release_tokenizer(state).to(device)
+    if device.type == "cpu" and int8.is_fast():  # the tokens that the codec will make here
+        int8.convert(model, crop_ranges(state, model, pool))
     grids = _grids(run / "grids.npz", model, pool.videos, listen)
     table = fit_table(name, grids, model.config.token_bits)
     examples = _examples(grids, table, listen)
@@ -61,6 +65,11 @@ def release_tokenizer(state: Mapping[str, Any]) -> Tokenizer:
     model = Tokenizer(CONFIGS[state["spec"]["model"]])
     model.load_state_dict({k: v.half().float() for k, v in state["ema"]["shadow"].items()})
     return model.eval().requires_grad_(False)
+
+
+def crop_ranges(state: Mapping[str, Any], model: Tokenizer, pool: ClipPool) -> int8.Ranges:
+    """Ranges for the 8-bit form of `release_tokenizer(state)`, on crops as large as it saw."""
+    return tokenizer_ranges(model, pool, int(state["spec"].get("size", 96)))
 
 
 def fit_table(name: str, grids: Sequence[Grid], token_bits: int) -> bitstream.StaticTable:

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from nvcodec.codec.prior_stage import PRIOR, TABLE, release_tokenizer
+from nvcodec.codec.prior_stage import PRIOR, TABLE, crop_ranges, release_tokenizer
 from nvcodec.errors import InputError, UsageError
 from nvcodec.models import registry
 from nvcodec.models.config import CONFIGS
 from nvcodec.train.checkpoint import load_checkpoint
 from nvcodec.train.data import ClipPool
-from nvcodec.train.ranges import tokenizer_ranges
 
 #: What a release tells of its run; paths and devices are nobody's business.
 RUN_FACTS = {"recipe", "batch", "frames", "size", "lr", "seed"}
@@ -60,7 +59,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
     _remember(entry, "table", out / f"{name}.table", (run / TABLE).read_bytes())
     _remember(entry, "prior", out / f"{name}.prior.safetensors", (run / PRIOR).read_bytes())
     pool = ClipPool(data, cache or run / "cache", int(state["spec"].get("seed", 0)))
-    ranges = tokenizer_ranges(release_tokenizer(state), pool, int(state["spec"].get("size", 96)))
+    ranges = crop_ranges(state, release_tokenizer(state), pool)
     entry["ranges"] = {n: [round(v, 4) for v in both] for n, both in ranges.items()}
     return _write_index(out, name, entry)
 

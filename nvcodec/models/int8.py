@@ -84,24 +84,33 @@ def convert(model: Tokenizer, ranges: Ranges) -> Tokenizer:
 class Int8Conv(nn.Module):
     """A CausalConv3d over time or over space alone, for inputs from `low` (<= 0) to `high`."""
 
+    whole: Tensor
+    steps: Tensor
+    zeros: Tensor
+    bias: Tensor
+    shift: Tensor
+
     def __init__(self, conv: CausalConv3d, low: float, high: float) -> None:
         super().__init__()
         self.kernel, self.stride = conv.kernel, conv.stride
         self.scale = max(high - low, 1e-6) / 255
         self.zero = round(-low / self.scale)
-        self.shift = torch.tensor(self.zero + 0.5)  # half a step: the cast to uint8 rounds down
         self.over_time = conv.kernel[1:] == (1, 1)
         weight = conv.weight.detach().float()
         flat = weight[..., 0, 0].permute(0, 2, 1).flatten(1)[..., None, None] \
             if self.over_time else weight[:, :, 0]
-        self.steps = flat.abs().amax((1, 2, 3)).clamp_min(1e-8) / 127
-        self.zeros = torch.zeros(len(flat), dtype=torch.long)
-        self.bias = conv.bias.detach().float()
+        steps = flat.abs().amax((1, 2, 3)).clamp_min(1e-8) / 127
+        whole = (flat / steps[:, None, None, None]).round_().to(torch.int8)
+        self.register_buffer("whole", whole)
+        self.register_buffer("steps", steps)
+        self.register_buffer("zeros", torch.zeros(len(flat), dtype=torch.long))
+        self.register_buffer("bias", conv.bias.detach().float())
+        # Half a step more, as the cast to uint8 rounds down.
+        self.register_buffer("shift", torch.tensor(self.zero + 0.5))
         self.space = [1, 1] if self.over_time else list(conv.stride[1:])
         self.pad = [k // 2 for k in flat.shape[2:]]
-        whole = (flat / self.steps[:, None, None, None]).round_().to(torch.int8)
-        self.weight = torch.ops.onednn.qconv_prepack(
-            whole, self.steps, self.scale, self.zero, self.space, self.pad, [1, 1], 1, None)
+        self.packed = torch.ops.onednn.qconv_prepack(
+            whole, steps, self.scale, self.zero, self.space, self.pad, [1, 1], 1, None)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         """float32 [B, T, H, W, c_in] -> float32 [B, T / s, H / s, W / s, c_out]."""
@@ -119,7 +128,7 @@ class Int8Conv(nn.Module):
         batch, time = x.shape[:2]
         frames = x.flatten(0, 1).permute(0, 3, 1, 2)
         y = torch.ops.onednn.qconv2d_pointwise(
-            frames, self.scale, self.zero, self.weight, self.steps, self.zeros, self.bias,
+            frames, self.scale, self.zero, self.packed, self.steps, self.zeros, self.bias,
             self.space, self.pad, [1, 1], 1, following.scale if following else 1.0,
             following.zero if following else 0, torch.uint8 if following else torch.float32,
             "swish" if following else "none", [], "")

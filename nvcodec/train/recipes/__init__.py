@@ -83,7 +83,8 @@ CODEC = Recipe(
     ema=0.998)
 
 # Going on from weights that know the price of bits: it holds from the first step.
-TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3)
+TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3,
+               coarse=1.0)
 
 RECIPES = {
     r.name: r
