@@ -20,15 +20,14 @@ from tqdm import tqdm
 
 from benchmarks import cli, machine, report, table
 from benchmarks.clips import bundled_clips, probe
-from benchmarks.codecs import DEFAULT, Codec, make_codecs
+from benchmarks.codecs import DEFAULT, OWN, Codec, make_codecs
 from benchmarks.ffmpeg import find_ffmpeg
 from benchmarks.master import HEIGHT, WIDTH, Master, make_master
 from benchmarks.process import Finished, Runner
 from nvcodec.cores import cpu_count
 
 #: Rate points near 0.04 bpp on common content; nvcodec's is the middle of its scale.
-POINTS = {"nvcodec": 32, "nvcodec-search": 32, "nvcodec-plain": 32, "hevc": 32, "vvc": 35,
-          "av1": 46}
+POINTS = {**dict.fromkeys(OWN, 32), "hevc": 32, "vvc": 35, "av1": 46}
 WARM_CALLS = 2
 
 
@@ -50,7 +49,7 @@ class Job:
         size = stream.stat().st_size
         back = self._times(codec.decode_argv(stream, decoded), decoded, env)
         self._remove(decoded)
-        cold = codec.name == "nvcodec"
+        cold = codec.name in OWN
         return self._row(codec, codec.label + " cold" * cold, size,
                          median(f.seconds for f in coded), median(f.seconds for f in back),
                          max(f.rss_mib for f in coded), max(f.rss_mib for f in back))
@@ -97,8 +96,8 @@ def measure(codecs: Sequence[Codec], job: Job, clip: str) -> dict[str, Any]:
     steps: list[tuple[str, Callable[[Codec], dict[str, Any]], Codec]] = []
     for codec in codecs:
         steps.append((codec.name, job.cold, codec))
-        if codec.name == "nvcodec":
-            steps.append(("nvcodec warm", job.warm, codec))
+        if codec.name in OWN:
+            steps.append((f"{codec.name} warm", job.warm, codec))
     rows = []
     load = os.getloadavg()[0]
     with tqdm(steps, unit="codec", dynamic_ncols=True) as bar:

@@ -18,6 +18,7 @@ import click
 
 import nvcodec
 from nvcodec.cli.run import run_command
+from nvcodec.heap import keep_freed_memory
 
 
 @click.group()
@@ -70,4 +71,5 @@ def _repeat(count: int, job) -> None:  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as the command does
     sys.exit(run_command(group, None, "nvcodec"))

@@ -16,6 +16,7 @@ from typing import Any
 from nvcodec.batch.work import Job, Outcome, encode_job
 from nvcodec.codec.events import EncodeReport, Progress
 from nvcodec.cores import cpu_count
+from nvcodec.heap import keep_freed_memory
 
 
 class LocalEngine:
@@ -94,6 +95,7 @@ def _begin(stop: Any) -> None:
     """Called once in each process."""
     global _stop
     _stop = stop
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -9,6 +9,7 @@ import click
 
 import nvcodec
 from nvcodec.cli.run import run_command
+from nvcodec.heap import keep_freed_memory
 
 VERBS = ("encode", "decode", "batch", "info", "verify", "compare", "tokens", "models", "train",
          "demo")
@@ -40,6 +41,7 @@ def group() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
 
