@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     """Have the C library use freed memory again instead of giving large pieces back.
 
     A network's tensors come and go by tens of megabytes, and the system fills each new page with
-    zeros: this made encoding a fifth slower and decoding a quarter. For the whole process, so
+    zeros: this made encoding a fifth slower and decoding a third. For the whole process, so
     commands and workers call it and the library does not. Returns whether it was possible (glibc).
     """
     if not sys.platform.startswith("linux"):
