@@ -101,6 +101,7 @@ class Int8Conv(nn.Module):
             if self.over_time else weight[:, :, 0]
         steps = flat.abs().amax((1, 2, 3)).clamp_min(1e-8) / 127
         whole = (flat / steps[:, None, None, None]).round_().to(torch.int8)
+        # `packed` alone would leave the state dictionary without weights to tell models apart by.
         self.register_buffer("whole", whole)
         self.register_buffer("steps", steps)
         self.register_buffer("zeros", torch.zeros(len(flat), dtype=torch.long))
