@@ -65,8 +65,9 @@ class Nvcodec(Codec):
         from nvcodec.models.device import pick_device
 
         device = pick_device(self.device)
-        resolved = "float32" if self.effort else precision.resolve(
-            self.precision, registry.find(self.model), device)
+        options = nvcodec.EncodeOptions(effort=self.effort, precision=self.precision)
+        resolved = precision.resolve(
+            options.network_precision, registry.find(self.model), device)
         return {"model": self.model, "device": str(device), "precision": resolved,
                 "keyint": self.keyint,
                 "rdo": self.rdo, "effort": self.effort,

@@ -84,6 +84,11 @@ class EncodeOptions:
                              f"{DEFAULT_KEYINT} is the default")
 
     @property
+    def network_precision(self) -> str:
+        """Of the network: the search needs gradients, which only float32 gives."""
+        return "float32" if self.effort else self.precision
+
+    @property
     def has_wish(self) -> bool:
         """Whether a rate or size was asked for."""
         return any(w is not None for w in (self.bpp, self.bitrate, self.size))

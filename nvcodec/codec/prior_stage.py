@@ -40,7 +40,7 @@ def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: P
     state = load_checkpoint(checkpoint)
     pool = ClipPool(data, cache, int(state["spec"].get("seed", 0)))
     model = release_tokenizer(state).to(device)
-    if device.type == "cpu" and int8.is_fast():  # the tokens that the codec will make here
+    if int8.is_fast(device):  # the tokens that the codec will make here
         int8.convert(model, crop_ranges(state, model, pool))
     grids = _grids(run / "grids.npz", model, pool.videos, listen)
     table = fit_table(name, grids, model.config.token_bits)

@@ -47,8 +47,8 @@ class Setup:
     @cached_property
     def model(self) -> Tokenizer:
         """The network, on its device."""
-        wished = "float32" if self.options.effort else self.options.precision
-        return precision.load(self.release, pick_device(self.options.device), wished)
+        return precision.load(self.release, pick_device(self.options.device),
+                              self.options.network_precision)
 
     @cached_property
     def perceptual(self) -> Perceptual | None:

@@ -33,10 +33,11 @@ EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv")
 
 
 @cache
-def is_fast() -> bool:
-    """Whether this CPU and this torch multiply 8-bit integers in hardware, and rightly."""
+def is_fast(device: torch.device) -> bool:
+    """Whether it is a CPU that multiplies 8-bit integers in hardware, and this torch does rightly.
+    """
     probe = getattr(torch.cpu, "_is_vnni_supported", None)
-    return bool(probe and probe()) and _is_exact()
+    return device.type == "cpu" and bool(probe and probe()) and _is_exact()
 
 
 def convertible(model: Tokenizer) -> dict[str, CausalConv3d]:
@@ -95,10 +96,10 @@ class Int8Conv(nn.Module):
         self.kernel, self.stride = conv.kernel, conv.stride
         self.scale = max(high - low, 1e-6) / 255
         self.zero = round(-low / self.scale)
-        self.over_time = conv.kernel[1:] == (1, 1)
+        over_time = conv.kernel[1:] == (1, 1)
         weight = conv.weight.detach().float()
         flat = weight[..., 0, 0].permute(0, 2, 1).flatten(1)[..., None, None] \
-            if self.over_time else weight[:, :, 0]
+            if over_time else weight[:, :, 0]
         steps = flat.abs().amax((1, 2, 3)).clamp_min(1e-8) / 127
         whole = (flat / steps[:, None, None, None]).round_().to(torch.int8)
         # `packed` alone would leave the state dictionary without weights to tell models apart by.
@@ -108,7 +109,7 @@ class Int8Conv(nn.Module):
         self.register_buffer("bias", conv.bias.detach().float())
         # Half a step more, as the cast to uint8 rounds down.
         self.register_buffer("shift", torch.tensor(self.zero + 0.5))
-        self.space = [1, 1] if self.over_time else list(conv.stride[1:])
+        self.space = [1, 1] if over_time else list(conv.stride[1:])
         self.pad = [k // 2 for k in flat.shape[2:]]
         self.packed = torch.ops.onednn.qconv_prepack(
             whole, steps, self.scale, self.zero, self.space, self.pad, [1, 1], 1, None)

@@ -17,12 +17,11 @@ def resolve(precision: str, release: Release, device: torch.device) -> str:
     """
     if precision == "float32":
         return precision
-    if release.ranges and device.type == "cpu" and int8.is_fast():
+    if release.ranges and int8.is_fast(device):
         return "int8"
     if precision == "int8":
         why = (f"model {release.id!r} has no 8-bit ranges" if not release.ranges else
-               "8 bits are for CPUs" if device.type != "cpu" else
-               "this CPU or this torch has no fast 8-bit arithmetic")
+               f"{device.type} has no fast 8-bit arithmetic, or not with this torch")
         raise ModelError(f"{why}; use --precision float32")
     return "float32"
 

@@ -17,7 +17,7 @@ from nvcodec.models.conv import CausalConv3d
 from nvcodec.models.tokenizer import DecoderStream, EncoderStream, Tokenizer
 
 CPU = torch.device("cpu")
-needs_vnni = pytest.mark.skipif(not int8.is_fast(), reason="this CPU has no VNNI")
+needs_vnni = pytest.mark.skipif(not int8.is_fast(CPU), reason="this CPU has no VNNI")
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +107,17 @@ def test_the_default_model_becomes_8_bits_throughout():
 
 @pytest.mark.parametrize(("ranges", "device", "why"), [
     ({}, CPU, "no 8-bit ranges"),
-    ({"a": (0.0, 1.0)}, torch.device("meta"), "for CPUs"),
-    ({"a": (0.0, 1.0)}, CPU, "no fast 8-bit arithmetic"),
+    ({"a": (0.0, 1.0)}, torch.device("meta"), "meta has no fast 8-bit"),
+    ({"a": (0.0, 1.0)}, CPU, "cpu has no fast 8-bit"),
 ])
 def test_where_8_bits_cannot_be_had(monkeypatch, ranges, device, why):
-    monkeypatch.setattr(int8, "is_fast", lambda: False)
+    monkeypatch.setattr(int8, "_is_exact", lambda: False)
+    int8.is_fast.cache_clear()
     release = SimpleNamespace(id="s", ranges=ranges)
     assert precision.resolve("auto", release, device) == "float32"
     with pytest.raises(registry.ModelError, match=rf"{why}.*; use --precision float32"):
         precision.resolve("int8", release, device)
+    int8.is_fast.cache_clear()
 
 
 @pytest.mark.parametrize("broken", ["absent", "wrong"])
@@ -129,6 +131,6 @@ def test_arithmetic_that_is_absent_or_wrong_is_not_used(monkeypatch, broken):
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
     int8.is_fast.cache_clear()
     try:
-        assert not int8.is_fast()
+        assert not int8.is_fast(CPU)
     finally:
         int8.is_fast.cache_clear()
