@@ -56,7 +56,8 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--default-qp", type=click.IntRange(0, 63), default=32, show_default=True,
               help="Release: qp used when nothing is asked for.")
 @click.option("--rdo", type=click.FloatRange(0), default=0.0, show_default=True,
-              help="Release: strength of rate-distortion optimized signs.")
+              help="Strength of rate-distortion optimized signs that a release has, and that the "
+              "other stages train with, under the table and prior in OUTPUT or beside --init.")
 @click.option("--card", type=FILE, help="Release: JSON object of facts for the index (data, ...).")
 @options.device
 @options.talk
@@ -84,16 +85,18 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
         return
     if stage == "prior":
-        _train_prior(data, out, name or model, cache, minutes, steps, lr, seed, device, as_json,
-                     quiet)
+        _train_prior(data, out, name or model, cache, minutes, steps, lr, seed, rdo, device,
+                     as_json, quiet)
         return
     if stage == "mean":
         _take_mean(out, init, quiet)
         return
     from nvcodec.codec.plain import plain_errors
+    from nvcodec.codec.sent import keep_coder, sent_tokens
     from nvcodec.errors import UsageError
     from nvcodec.models.config import CONFIGS
     from nvcodec.train.loop import RunSpec, train
+    from nvcodec.train.recipes import RECIPES
 
     if model not in CONFIGS:
         raise UsageError(f"unknown configuration {model!r}", f"use one of {', '.join(CONFIGS)}")
@@ -103,7 +106,9 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         lpips_weights=lpips_weights, init=init, freeze_encoder=freeze_encoder,
         save_minutes=save_minutes, eval_minutes=eval_minutes, compile=compiled)
     with plain_errors("train"):
-        checkpoint = train(spec, resume, quiet)
+        if init and RECIPES[recipe].decoder_only:
+            keep_coder(init, out)
+        checkpoint = train(spec, resume, quiet, sent_tokens(out, rdo) if rdo else None)
     if as_json:
         options.print_json({"checkpoint": str(checkpoint)})
 
@@ -118,8 +123,8 @@ def _take_mean(run: Path, init: Path | None, quiet: bool) -> None:
 
 
 def _train_prior(data: tuple[Path, ...], run: Path, name: str, cache: Path | None,
-                 minutes: float, steps: int | None, lr: float | None, seed: int, device: str,
-                 as_json: bool, quiet: bool) -> None:
+                 minutes: float, steps: int | None, lr: float | None, seed: int, rdo: float,
+                 device: str, as_json: bool, quiet: bool) -> None:
     from nvcodec.codec.plain import plain_errors
     from nvcodec.codec.prior_stage import train_prior
     from nvcodec.models.device import pick_device
@@ -128,7 +133,7 @@ def _train_prior(data: tuple[Path, ...], run: Path, name: str, cache: Path | Non
     spec = PriorSpec(minutes=minutes, steps=steps, lr=lr or PriorSpec.lr, seed=seed)
     with plain_errors("train"), options.Bar(quiet) as bar:
         figures = train_prior(run, name, data, cache or run / "cache", spec, pick_device(device),
-                              bar)
+                              rdo, bar)
     if as_json:
         options.print_json(figures)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,14 +103,18 @@ def _load_prior(release: registry.Release) -> LearnedPrior:
     if release.prior is None:
         raise registry.ModelError(f"model {release.id!r} has no learned prior; use --prior table")
     registry.whole_bytes(release.prior, release.prior_sha256)
+    return read_learned(release.prior, _load_table(release))
+
+
+def read_learned(path: Path, table: bitstream.StaticTable) -> LearnedPrior:
+    """The learned prior in a file, with its table; ModelError where it was made for another."""
     import torch
 
     from nvcodec.codec.learned import LearnedPrior
     from nvcodec.models.prior_file import load_prior
 
     # On the CPU whatever the device of the networks: its steps are many and small.
-    file = load_prior(release.prior, torch.device("cpu"))
-    table = _load_table(release)
+    file = load_prior(path, torch.device("cpu"))
     if (file.network.bits, file.table_sha256) != (table.token_bits, table.sha256.hex()):
-        raise registry.ModelError(f"{release.prior} belongs to another table; reinstall it")
+        raise registry.ModelError(f"{path} belongs to another table; reinstall it")
     return LearnedPrior(file.network, table, file.p1.numpy().astype(np.int64), file.hints.numpy())

@@ -11,6 +11,7 @@ import torch
 import bitstream
 from nvcodec.codec.events import Listener, Progress, ignore
 from nvcodec.codec.learned import table_hints
+from nvcodec.codec.sent import PRIOR, TABLE, WEIGHTS, SentTokens, sent_tokens
 from nvcodec.errors import InputError, UsageError
 from nvcodec.models import int8
 from nvcodec.models.config import CONFIGS
@@ -23,16 +24,16 @@ from nvcodec.train.grids import Grid, cached_grids
 from nvcodec.train.prior import Example, PriorSpec, PriorTrainer, bits_per_token
 from nvcodec.train.ranges import tokenizer_ranges
 
-#: What the stage leaves in the run's folder: the table, the prior, and its float weights.
-TABLE, PRIOR, WEIGHTS = "prior.table", "prior.safetensors", "prior.pt"
-
 
 def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: PriorSpec,
-                device: torch.device, listen: Listener = ignore) -> dict[str, float]:
+                device: torch.device, rdo: float = 0.0,
+                listen: Listener = ignore) -> dict[str, float]:
     """Fit the table `name`, train the prior on its hints, write both to the run's folder.
 
-    Float weights that the folder holds already are where the prior starts, else those it learned
-    beside the tokenizer. Returns bits per token of held-out clips under the table and the prior.
+    With `rdo` the tokens are those that files have when signs are chosen by cost at this strength,
+    under the table and the prior that the folder holds already. Float weights that it holds are
+    where the prior starts, else those it learned beside the tokenizer. Returns bits per token of
+    held-out clips under the table and the prior.
     """
     checkpoint = run / "checkpoint.pt"
     if not checkpoint.exists():
@@ -42,10 +43,11 @@ def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: P
     model = release_tokenizer(state).to(device)
     if int8.is_fast(device):  # the tokens that the codec will make here
         int8.convert(model, crop_ranges(state, model, pool))
-    grids = _grids(run / "grids.npz", model, pool.videos, listen)
+    signs = sent_tokens(run, rdo) if rdo else None
+    grids = _grids(run / "grids.npz", model, pool.videos, signs, listen)
     table = fit_table(name, grids, model.config.token_bits)
     examples = _examples(grids, table, listen)
-    held = _examples(_grids(run / "held.npz", model, pool.held, listen), table, ignore)
+    held = _examples(_grids(run / "held.npz", model, pool.held, signs, listen), table, ignore)
     prior = _start(state, run / WEIGHTS)
     trainer = PriorTrainer(prior, examples, spec, device)
     trainer.train(run / "prior.jsonl", lambda done: listen(Progress(int(100 * done), 100, None,
@@ -89,9 +91,11 @@ def table_bits(examples: Sequence[Example], table: bitstream.StaticTable) -> flo
     return 8 * size / max(1, sum(e.tokens.size for e in examples))
 
 
-def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], listen: Listener) -> list[Grid]:
+def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], signs: SentTokens | None,
+           listen: Listener) -> list[Grid]:
     # Few clips are coded at several qp each, so that the statistics of every qp see some.
-    return cached_grids(path, model, clips, max(1, 8 // max(1, len(clips))),
+    return cached_grids(path, model, clips, max(1, 8 // max(1, len(clips))), signs,
+                        signs.key if signs else b"",
                         tell=lambda i, n: listen(Progress(i, n, None, "encode clips")))
 
 

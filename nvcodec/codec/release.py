@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from nvcodec.codec.prior_stage import PRIOR, TABLE, crop_ranges, release_tokenizer
+from nvcodec.codec.prior_stage import crop_ranges, release_tokenizer
+from nvcodec.codec.sent import PRIOR, TABLE
 from nvcodec.errors import InputError, UsageError
 from nvcodec.models import registry
 from nvcodec.models.config import CONFIGS

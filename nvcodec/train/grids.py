@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nvcodec.models.lfq import bits_to_tokens
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.train.data import Frames
+from nvcodec.train.signs import Signs
 from nvcodec.video.atomic import atomic_output
 
 #: Frames that go through the encoder at once, after the first.
@@ -32,7 +33,8 @@ class Grid:
 
 
 def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frames: int = 33,
-                 seed: int = 0, tell: Tell = lambda *_: None) -> list[Grid]:
+                 seed: int = 0, signs: Signs | None = None,
+                 tell: Tell = lambda *_: None) -> list[Grid]:
     """Each clip (uint8 [T, H, W, 3], its first `frames`) at `each` qp, spread evenly over 0..63.
 
     The first qp of clip i is a fixed permutation's, so that few clips cover all qp.
@@ -42,32 +44,43 @@ def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frame
         first = (37 * (i + seed) + 5) % 64
         for k in range(each):
             qp = (first + k * 64 // each) % 64
-            out.append(Grid(tokens_of(model, clip[:frames], qp), qp))
+            out.append(Grid(tokens_of(model, clip[:frames], qp, signs), qp))
         tell(i + 1, len(clips))
     return out
 
 
-def tokens_of(model: Tokenizer, clip: Frames, qp: int) -> NDArray[np.uint32]:
-    """Tokens uint32 [T', H', W'] of uint8 frames [T, H, W, 3], cut to whole latent frames."""
+def tokens_of(model: Tokenizer, clip: Frames, qp: int,
+              signs: Signs | None = None) -> NDArray[np.uint32]:
+    """Tokens uint32 [T', H', W'] of uint8 frames [T, H, W, 3], cut to whole latent frames.
+
+    `signs` makes tokens of latent values where it is not their own signs that count.
+    """
     stream, stride = EncoderStream(model, qp), model.config.time_stride
     usable = len(clip) - (len(clip) - 1) % stride
     edges = sorted({0, *range(1, usable, STEP), usable})
     parts = [stream.push(torch.from_numpy(np.array(clip[a:b])))
              for a, b in itertools.pairwise(edges)]
-    return bits_to_tokens(torch.cat(parts)).numpy().astype(np.uint32)
+    z = torch.cat(parts)
+    if signs:
+        return signs(z.cpu().numpy(), qp)
+    return bits_to_tokens(z).numpy().astype(np.uint32)
 
 
 def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: int = 1,
+                 signs: Signs | None = None, key_of_signs: bytes = b"",
                  tell: Tell = lambda *_: None) -> list[Grid]:
-    """`encode_grids`, kept in the .npz file `path` for as long as the weights stay the same."""
-    key = np.frombuffer(_fingerprint(model) + bytes([each]) + len(clips).to_bytes(4, "little"),
-                        np.uint8)
+    """`encode_grids`, kept in the .npz file `path` for as long as weights and signs are the same.
+
+    `key_of_signs` is what tells one `signs` from another.
+    """
+    key = np.frombuffer(_fingerprint(model) + bytes([each]) + len(clips).to_bytes(4, "little")
+                        + key_of_signs, np.uint8)
     if path.exists():
         with np.load(path) as saved:
             if np.array_equal(saved["key"], key):
                 count = len(saved["qp"])
                 return [Grid(saved[f"g{i}"], int(saved["qp"][i])) for i in range(count)]
-    grids = encode_grids(model, clips, each, tell=tell)
+    grids = encode_grids(model, clips, each, signs=signs, tell=tell)
     arrays: dict[str, NDArray[Any]] = {f"g{i}": g.tokens for i, g in enumerate(grids)}
     arrays |= {"key": key, "qp": np.array([g.qp for g in grids])}
     with atomic_output(path, force=True) as partial, partial.open("wb") as file:

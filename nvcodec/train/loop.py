@@ -28,6 +28,7 @@ from nvcodec.train.discriminator import Discriminator, LeCam
 from nvcodec.train.objective import Batch, Objective, critic_step
 from nvcodec.train.optim import build_optimizers
 from nvcodec.train.recipes import RECIPES, Recipe
+from nvcodec.train.signs import Signs
 from nvcodec.train.watch import evaluate, write_sheet
 
 
@@ -57,9 +58,9 @@ class RunSpec:
 
 
 class Trainer:
-    """Holds what a checkpoint holds, and steps it."""
+    """Holds what a checkpoint holds, and steps it. `signs` is as in `Objective`."""
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: RunSpec, signs: Signs | None = None) -> None:
         torch.manual_seed(spec.seed)
         self.spec = spec
         self.rank = int(os.environ.get("RANK", 0))
@@ -69,7 +70,7 @@ class Trainer:
         self.device = self._join()
         spec.out.mkdir(parents=True, exist_ok=True)
         self.pool = ClipPool(spec.data, spec.cache or spec.out / "cache", spec.seed)
-        self.objective = Objective(CONFIGS[spec.model], self.recipe, spec.lpips_weights)
+        self.objective = Objective(CONFIGS[spec.model], self.recipe, spec.lpips_weights, signs)
         if spec.init:
             self._initialize(spec.init)
         self.objective.to(self.device)
@@ -152,7 +153,8 @@ class Trainer:
         length = 1 if still else self.spec.frames[step % len(self.spec.frames)]
         shape = batch_shape(self.spec, length)
         pixels = self.pool.batch(step, shape, self.rank)
-        return Batch(pixels, torch.randint(0, 64, (shape.batch,), generator=draw))
+        u = torch.rand(shape.batch, generator=draw)
+        return Batch(pixels, (64 * u**self.recipe.qp_skew).long().clamp_(max=63))
 
     def autocast(self) -> Any:
         """bfloat16 where the device computes it fast; nothing elsewhere."""
@@ -240,12 +242,13 @@ def batch_shape(spec: RunSpec, length: int) -> ClipShape:
                      spec.size)
 
 
-def train(spec: RunSpec, resume: bool = False, quiet: bool = False) -> Path:
+def train(spec: RunSpec, resume: bool = False, quiet: bool = False,
+          signs: Signs | None = None) -> Path:
     """Run until the budget is spent; returns the checkpoint. Ctrl-C and SIGTERM save and stop."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
-    trainer = Trainer(spec)
+    trainer = Trainer(spec, signs)
     checkpoint, log = spec.out / "checkpoint.pt", spec.out / "log.jsonl"
     if resume:
         if not checkpoint.exists():

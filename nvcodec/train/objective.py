@@ -16,6 +16,7 @@ from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
 from nvcodec.train.losses import Perceptual, bit_costs, distortion, pick_frames
 from nvcodec.train.recipes import Recipe
+from nvcodec.train.signs import Signs, take_signs
 
 
 @dataclass
@@ -27,11 +28,15 @@ class Batch:
 
 
 class Objective(nn.Module):
-    """Tokenizer plus training-only parts; forward gives the loss and the figures to log."""
+    """Tokenizer plus training-only parts; forward gives the loss and the figures to log.
 
-    def __init__(self, config: ModelConfig, recipe: Recipe, lpips_weights: Path | None) -> None:
+    `signs` makes tokens of latent values where files do not take each value's own sign.
+    """
+
+    def __init__(self, config: ModelConfig, recipe: Recipe, lpips_weights: Path | None,
+                 signs: Signs | None = None) -> None:
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.signs = recipe, signs
         self.tokenizer = Tokenizer(config)
         self.prior = Prior(config.token_bits, *config.prior_widths)
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
@@ -68,11 +73,15 @@ class Objective(nn.Module):
         """
         r = self.recipe
         if not r.search or step % 2:
-            return lfq.quantize(z), z.new_zeros(())
+            return self.sent(z, qp), z.new_zeros(())
         cheap = (qp < r.search_below)[:, None, None, None, None]
         found = torch.where(cheap, self.search(z, x, qp, r.search), z.detach())
         hard = lfq.quantize(found)
         return z + (hard - z).detach(), (z - found).square().mean()
+
+    def sent(self, z: Tensor, qp: Tensor) -> Tensor:
+        """z [B, T', H', W', bits] -> bits in {-1, +1}, with gradients straight through."""
+        return take_signs(self.signs, z, qp) if self.signs else lfq.quantize(z)
 
     def search(self, z: Tensor, x: Tensor, qp: Tensor, steps: int) -> Tensor:
         """Latent values that `steps` steps of the encoder's search make of z for pixels x."""

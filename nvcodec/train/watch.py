@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.models import lfq
 from nvcodec.train.losses import bit_costs
 from nvcodec.train.objective import Objective
 
@@ -53,7 +52,7 @@ def _measure(objective: Objective, clips: Tensor, qp: int,
         x = clip.float() / 127.5 - 1
         level = torch.full((len(clip),), qp, device=clip.device)
         z = objective.tokenizer.encode(x, level)
-        q = lfq.quantize(objective.search(z, x, level, search))
+        q = objective.sent(objective.search(z, x, level, search), level)
         y = objective.tokenizer.decode(q, level).float().clamp(-1, 1)
         bits = bit_costs(objective.prior(q, level), q)[0]
         bpp = bits * z[0, ..., 0].numel() / x[0, ..., 0].numel()

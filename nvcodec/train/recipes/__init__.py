@@ -42,6 +42,8 @@ class Recipe:
     #: Train nothing that tokens depend on.
     decoder_only: bool = False
     stills: float = 0.3
+    #: qp are 64 * u**qp_skew for u uniform in [0, 1): below 1 the high ones come more often.
+    qp_skew: float = 1.0
     #: "adamw", or "muon" for kernels with AdamW for the rest.
     optimizer: str = "adamw"
     lr: float = 1e-3
@@ -94,9 +96,11 @@ RECIPES = {
                lr=1e-4, betas=(0.0, 0.99), stills=0.0),
         CODEC,
         TUNE,
-        # The decoder alone by distortion alone: tokens and bits stay as they are.
+        # The decoder alone by distortion alone: tokens and bits stay as they are. Tokens of qp 0
+        # to 24 differ little, so that most of the steps go to those above.
         replace(CODEC, name="finish", decoder_only=True, lpips=2.0, coarse=1.0, entropy=0.0,
-                commitment=0.0, lambda_low=0.0, lambda_high=0.0, stills=0.2, lr=8e-4),
+                commitment=0.0, lambda_low=0.0, lambda_high=0.0, stills=0.2, qp_skew=0.5,
+                lr=8e-4),
         # The same with the search in the loop: the decoder learns from the tokens that `--effort`
         # will give it, the encoder to find them at once. Such a step costs about three times as
         # much.

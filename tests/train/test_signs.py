@@ -1,0 +1,143 @@
+"""Training on tokens as files have them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bitstream
+from nvcodec.codec.coders import coder_of
+from nvcodec.codec.prior_stage import train_prior
+from nvcodec.codec.segment import SegmentEncoder
+from nvcodec.codec.sent import PRIOR, TABLE, keep_coder, sent_tokens
+from nvcodec.errors import InputError
+from nvcodec.models import registry
+from nvcodec.models.lfq import bits_to_tokens, quantize
+from nvcodec.train.data import ClipPool
+from nvcodec.train.grids import tokens_of
+from nvcodec.train.loop import RunSpec, Trainer
+from nvcodec.train.prior import PriorSpec
+from nvcodec.train.recipes import RECIPES
+from nvcodec.train.signs import take_signs
+
+STRENGTH = 0.5  # much, so that an untrained prior changes signs too
+
+
+@pytest.fixture
+def run(tiny_release: Path, tmp_path: Path) -> Path:
+    """A run's folder with table and prior, as one that starts from the release gets them."""
+    keep_coder(tiny_release / "tiny.safetensors", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_gradients_go_straight_through() -> None:
+    z = torch.randn(2, 3, 4, 4, 18, requires_grad=True)
+    seen = []
+
+    def all_ones(values: np.ndarray, qp: int) -> np.ndarray:
+        seen.append((values.shape, qp))
+        return np.full(values.shape[:3], 2**18 - 1, np.uint32)
+
+    q = take_signs(all_ones, z, torch.tensor([3, 60]))
+    assert seen == [((3, 4, 4, 18), 3), ((3, 4, 4, 18), 60)]
+    torch.testing.assert_close(q, torch.ones_like(q))
+    q.sum().backward()
+    assert z.grad is not None and torch.equal(z.grad, torch.ones_like(z))
+
+
+def test_training_sees_the_tokens_that_a_file_has(
+        run: Path, tiny_release: Path, carphone: Path, tmp_path: Path) -> None:
+    release = next(registry.read_index(tiny_release))
+    model = registry.load(release, torch.device("cpu"))
+    (data := tmp_path / "data").mkdir()
+    (data / "0.mp4").symlink_to(carphone)
+    clip = ClipPool((data,), tmp_path / "cache", 0).videos[0][:9]
+    signs, qp = sent_tokens(run, STRENGTH), 24
+    trained = tokens_of(model, clip, qp, signs)
+    plain = tokens_of(model, clip, qp)
+    assert 0 < (trained != plain).mean() < 1
+
+    coder = coder_of(release, "learned")
+    header = bitstream.Header(
+        width=176, height=144, padded_width=176, padded_height=144, fps_num=30, fps_den=1,
+        time_base_num=1, time_base_den=30, model="tiny", model_sha256=bytes(32))
+    encoder = SegmentEncoder(model, coder, qp, header, rdo=STRENGTH)
+    z = encoder.stream.push(torch.from_numpy(np.array(clip)))
+    encoder.parts, encoder.pts = [z.numpy()], list(range(9))
+    assert encoder.finish()[1] == zlib.crc32(trained.tobytes())
+    again = take_signs(signs, z[None], torch.tensor([qp]))
+    assert np.array_equal(bits_to_tokens(again)[0].numpy(), trained)
+
+
+def test_the_decoder_learns_from_them(
+        run: Path, blurred_distance: None, carphone: Path, tmp_path: Path) -> None:
+    (data := tmp_path / "data").mkdir()
+    for i in range(2):
+        (data / f"{i}.mp4").symlink_to(carphone)
+    spec = RunSpec(out=run, data=(data,), model="tiny", recipe="finish", steps=1, batch=1,
+                   frames=(5,), size=32, device="cpu")
+    trainer = Trainer(spec, sent_tokens(run, STRENGTH))
+    z = torch.randn(1, 2, 4, 4, 18) / 10
+    qp = torch.tensor([24])
+    assert not torch.equal(trainer.objective.sent(z, qp), quantize(z))
+    assert np.isfinite(trainer.train_step()["loss"])
+
+
+def test_the_prior_learns_them_too(tiny_release: Path, tmp_path: Path) -> None:
+    """Tokens are kept for the strength and the prior they were made with, and for no other."""
+    source = tiny_release.parent
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("checkpoint.pt", TABLE, PRIOR):
+        (run / name).write_bytes((source / name).read_bytes())
+    spec, grids = PriorSpec(steps=1, lr=1e-5), []
+    for rdo in (0.0, STRENGTH):
+        train_prior(run, "tiny", [source / "data"], source / "cache", spec, torch.device("cpu"),
+                    rdo)
+        with np.load(run / "grids.npz") as saved:
+            grids.append({k: saved[k] for k in saved if k.startswith("g")})
+    assert any(not np.array_equal(grids[0][k], grids[1][k]) for k in grids[0])
+
+
+def test_a_run_keeps_the_coder_it_starts_from(
+        run: Path, tiny_release: Path, tmp_path: Path) -> None:
+    index = json.loads((tiny_release / "index.json").read_text())["tiny"]
+    assert (run / TABLE).read_bytes() == (tiny_release / index["table"]).read_bytes()
+    assert (run / PRIOR).read_bytes() == (tiny_release / index["prior"]).read_bytes()
+    second = tmp_path / "second"
+    keep_coder(run / "checkpoint.pt", second)
+    assert (second / PRIOR).read_bytes() == (run / PRIOR).read_bytes()
+    (second / PRIOR).write_bytes(b"its own")
+    keep_coder(run / "checkpoint.pt", second)
+    assert (second / PRIOR).read_bytes() == b"its own"
+
+
+def test_without_a_prior_the_remedy_is_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--stage prior"):
+        sent_tokens(tmp_path, STRENGTH)
+    (run / PRIOR).write_bytes(b"none")
+    with pytest.raises(InputError, match="--stage prior"):
+        sent_tokens(run, STRENGTH)
+
+
+def test_high_qp_come_more_often_where_the_recipe_says_so(
+        blurred_distance: None, carphone: Path, tmp_path: Path) -> None:
+    (data := tmp_path / "data").mkdir()
+    for i in range(2):
+        (data / f"{i}.mp4").symlink_to(carphone)
+    spec = RunSpec(out=tmp_path / "run", data=(data,), model="tiny", batch=4, frames=(5,), size=32,
+                   device="cpu")
+    shares = {}
+    for recipe in ("tune", "finish"):
+        trainer = Trainer(replace(spec, recipe=recipe))
+        qp = torch.cat([trainer._cut(step).qp for step in range(100)])
+        assert qp.min() >= 0 and qp.max() <= 63
+        shares[recipe] = float((qp >= 32).float().mean())
+    assert shares["tune"] == pytest.approx(0.5, abs=0.08)
+    assert shares["finish"] == pytest.approx(1 - 0.5**(1 / RECIPES["finish"].qp_skew), abs=0.08)
