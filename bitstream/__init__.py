@@ -63,13 +63,14 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from .bitpack import join_bits, pack_tokens, split_bits, unpack_tokens
-    from .contexts import code_tokens
+    from .contexts import code_frames, code_tokens
     from .entropy import BitDecoder, BitEncoder
     from .table import Counts, StaticTable, Statistics, count_contexts
     from .tokens import (
         check_plausible,
         check_table,
-        check_tokens,
+        checked_frames,
+        decode_frames,
         decode_tokens,
         encode_tokens,
         open_payload,
@@ -84,9 +85,11 @@ _LAZY = {
     "Statistics": "table",
     "check_plausible": "tokens",
     "check_table": "tokens",
-    "check_tokens": "tokens",
+    "checked_frames": "tokens",
+    "code_frames": "contexts",
     "code_tokens": "contexts",
     "count_contexts": "table",
+    "decode_frames": "tokens",
     "decode_tokens": "tokens",
     "encode_tokens": "tokens",
     "join_bits": "bitpack",
@@ -147,9 +150,11 @@ __all__ = [
     "WrongTable",
     "check_plausible",
     "check_table",
-    "check_tokens",
+    "checked_frames",
+    "code_frames",
     "code_tokens",
     "count_contexts",
+    "decode_frames",
     "decode_tokens",
     "encode_tokens",
     "join_bits",

@@ -20,8 +20,9 @@ arithmetic is on small integers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import TypeAlias
 
 import numpy as np
@@ -29,8 +30,8 @@ import numpy.typing as npt
 
 from .bitpack import Bits, Tokens, join_bits
 
-__all__ = ["CONTEXTS", "INTRA_CONTEXTS", "PASSES", "QP_BUCKETS", "Coder", "code_tokens"]
-__all__ += ["qp_bucket"]
+__all__ = ["CONTEXTS", "INTRA_CONTEXTS", "PASSES", "QP_BUCKETS", "Coder", "code_frames"]
+__all__ += ["code_tokens", "qp_bucket"]
 
 PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
 QP_BUCKETS = 4
@@ -113,19 +114,19 @@ class _Pass:
             voters += [frame.view(frame.past[0], number, step) for step in _NEIGHBOURS]
             voters += [frame.view(plane, number) for plane in frame.past[1:]]
         target = frame.view(frame.signs, number)
-        bits, count = target.shape[0], target[0].size
+        bits, positions = target.shape[0], target[0].size
         self._voters = voters
         # Signs of one bit of all voters, gathered bit by bit to keep large frames small.
         self._signs = np.empty((len(voters), *target.shape[1:]), np.int8)
-        self._lives = np.full((len(voters), count), _LIVES, np.int8)
+        self._lives = np.full((len(voters), positions), _LIVES, np.int8)
         if self._inter:
             stir = self._stir(frame, number)
             self._lives[:, stir == _STIR_LEVELS[0]] = 0
-            self._before = frame.view(frame.past[0], number).reshape(bits, count)
-            self._drift = np.zeros(count, np.uint8)
+            self._before = frame.view(frame.past[0], number).reshape(bits, positions)
+            self._drift = np.zeros(positions, np.uint8)
             self._base = (self._before > 0) + (INTRA_CONTEXTS + stir)
         else:
-            self._own = np.zeros((bits + 2, count), np.int8)
+            self._own = np.zeros((bits + 2, positions), np.int8)
 
     @staticmethod
     def _stir(frame: _Frame, number: int) -> _Index:
@@ -171,17 +172,26 @@ def code_tokens(shape: tuple[int, int, int], bits: int, coder: Coder) -> Tokens:
     Returns:
         uint32 [T', H', W'].
     """
-    frames, height, width = shape
     tokens = np.empty(shape, np.uint32)
+    for place, frame in zip(range(shape[0]), code_frames(shape[1:], bits, coder), strict=False):
+        tokens[place] = frame
+    return tokens
+
+
+def code_frames(size: tuple[int, int], bits: int, coder: Coder) -> Iterator[Tokens]:
+    """As `code_tokens`, for grids of `size` H', W': one latent frame's tokens after the other.
+
+    Each is walked when it is asked for, and there is no end to them.
+    """
+    height, width = size
     moved = np.zeros((height + 2, width + 2), np.int8)
     past: list[_Signs] = []
-    for place in range(frames):
+    for place in count():
         frame = _Frame(np.zeros((bits, height + 2, width + 2), np.int8), past, moved)
         for number in range(len(PASSES)):
             _code_pass(frame, number, place, coder)
         past = [frame.signs, *past[:1]]
-        tokens[place] = join_bits((frame.signs[:, 1:-1, 1:-1] > 0).view(np.uint8))
-    return tokens
+        yield join_bits((frame.signs[:, 1:-1, 1:-1] > 0).view(np.uint8))
 
 
 def _code_pass(frame: _Frame, number: int, place: int, coder: Coder) -> None:

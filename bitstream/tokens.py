@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from .bitpack import Bits, Tokens, pack_tokens, split_bits, unpack_tokens
 from .caps import MAX_SEGMENT_TOKENS
-from .contexts import code_tokens
+from .contexts import code_frames, code_tokens
 from .entropy import BitDecoder, BitEncoder
 from .errors import BadTokens, CapExceeded, UnknownCoder, WrongTable
 from .header import CODER_RAW, CODER_TABLE, Header
@@ -25,7 +27,8 @@ from .table import StaticTable, Statistics
 __all__ = [
     "check_plausible",
     "check_table",
-    "check_tokens",
+    "checked_frames",
+    "decode_frames",
     "decode_tokens",
     "encode_tokens",
     "open_payload",
@@ -67,9 +70,16 @@ def check_plausible(body: bytes, shape: tuple[int, int, int], token_bits: int) -
         raise BadTokens("an entropy payload is too short; get another copy of the file")
 
 
-def check_tokens(tokens: Tokens, crc: int) -> None:
-    """Raise BadTokens where decoded tokens do not have the payload's CRC."""
-    if tokens_crc(tokens) != crc:
+def checked_frames(frames: Iterable[Tokens], crc: int) -> Iterator[Tokens]:
+    """Pass on each latent frame's tokens, uint32 [H', W'].
+
+    Raises BadTokens after the last where they do not have the payload's CRC.
+    """
+    seen = 0
+    for frame in frames:
+        seen = zlib.crc32(np.ascontiguousarray(frame, "<u4").data, seen)
+        yield frame
+    if seen != crc:
         raise BadTokens("tokens do not match their checksum; get another copy of the file")
 
 
@@ -129,15 +139,30 @@ def decode_tokens(
         CapExceeded: more tokens than a segment may have.
         UnknownCoder: another coder.  WrongTable: no table, or one for other token bits.
     """
+    return np.stack(list(decode_frames(payload, shape, coder, table, qp, token_bits)))
+
+
+def decode_frames(
+    payload: bytes,
+    shape: tuple[int, int, int],
+    coder: int,
+    table: StaticTable | None = None,
+    qp: int = 0,
+    token_bits: int = 18,
+) -> Iterator[Tokens]:
+    """As `decode_tokens`, one latent frame uint32 [H', W'] after the other.
+
+    Damage may show after frames that were given: only the last one's checksum proves them right.
+    """
     crc, body = open_payload(payload)
+    frames: Iterable[Tokens]
     if coder == CODER_RAW:
-        tokens = unpack_tokens(body, _count(shape), token_bits).reshape(shape)
+        frames = unpack_tokens(body, _count(shape), token_bits).reshape(shape)
     else:
         statistics = Statistics(_need_table(coder, table, token_bits), qp)
         check_plausible(body, shape, token_bits)
-        tokens = _pull_tokens(body, shape, token_bits, statistics)
-    check_tokens(tokens, crc)
-    return tokens
+        frames = _pull_frames(body, shape, token_bits, statistics)
+    yield from checked_frames(frames, crc)
 
 
 def check_table(header: Header, table: StaticTable | None) -> None:
@@ -158,9 +183,9 @@ def _count(shape: tuple[int, int, int]) -> int:
     return count
 
 
-def _pull_tokens(
+def _pull_frames(
     body: bytes, shape: tuple[int, int, int], token_bits: int, statistics: Statistics
-) -> Tokens:
+) -> Iterator[Tokens]:
     decoder = BitDecoder(body)
 
     def pull(bit: int, _place: tuple[int, slice, slice], contexts: _Contexts) -> Bits:
@@ -168,9 +193,8 @@ def _pull_tokens(
         statistics.learn(bit, contexts, bits)
         return bits
 
-    tokens = code_tokens(shape, token_bits, pull)
+    yield from islice(code_frames(shape[1:], token_bits, pull), shape[0])
     decoder.finish()
-    return tokens
 
 
 def _need_table(coder: int, table: StaticTable | None, token_bits: int) -> StaticTable:

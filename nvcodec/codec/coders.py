@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,16 @@ CODERS = {"none": bitstream.CODER_RAW, "table": bitstream.CODER_TABLE,
 Tokens = NDArray[np.uint32]
 #: Values from here on keep their sign under rate-distortion optimization (mean square is 1).
 RDO_REACH = 0.6
+
+
+class Packer(Protocol):
+    """Latent values of one segment on their way to its payload."""
+
+    def push(self, z: NDArray[np.float32]) -> None:
+        """Take the next latent frames, values [t, H', W', bits]."""
+
+    def finish(self) -> tuple[Tokens, bytes]:
+        """Tokens uint32 [T', H', W'] and their payload."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +51,49 @@ class TokenCoder:
 
         return encode_learned(tokens, self.prior, qp)
 
-    def quantize(self, z: NDArray[np.float32], qp: int, rdo: float) -> tuple[Tokens, bytes]:
-        """Latent values [T', H', W', bits] -> tokens and their payload.
+    def packer(self, size: tuple[int, int], qp: int, rdo: float = 0.0) -> Packer:
+        """What codes the latent values of one segment of H' x W' grids as they come.
 
         `rdo` > 0 lets the learned prior choose the sign of small values by its cost: |z| that a
         nat is worth. Decoders need not know.
         """
-        if self.prior is not None and rdo > 0:
-            from nvcodec.codec.learned import choose_signs
+        if self.prior is None:
+            return _Whole(self, qp)
+        from nvcodec.codec.learned import SignCoder
 
-            return choose_signs(z, self.prior, qp, rdo, RDO_REACH)
-        tokens = bitstream.join_bits((np.moveaxis(z, -1, 0) > 0).view(np.uint8))
-        return tokens, self.encode(tokens, qp)
+        return SignCoder(self.prior, size, qp, rdo, RDO_REACH)
 
     def decode(self, payload: bytes, shape: tuple[int, int, int], qp: int) -> Tokens:
         """Tokens uint32 [T', H', W'] = shape; bitstream.BadTokens where the payload is damaged."""
+        return np.stack(list(self.frames(payload, shape, qp)))
+
+    def frames(self, payload: bytes, shape: tuple[int, int, int], qp: int) -> Iterator[Tokens]:
+        """As `decode`, one latent frame uint32 [H', W'] at a time.
+
+        Damage may show after frames that were given, at the latest after the last.
+        """
         if self.prior is None:
-            return bitstream.decode_tokens(
+            return bitstream.decode_frames(
                 payload, shape, self.coder, self.table, qp, self.token_bits)
         from nvcodec.codec.learned import decode_learned
 
         return decode_learned(payload, shape, self.prior, qp)
+
+
+class _Whole:
+    """Codes a segment when all of it is there."""
+
+    def __init__(self, coder: TokenCoder, qp: int) -> None:
+        self.coder, self.qp = coder, qp
+        self.parts: list[NDArray[np.float32]] = []
+
+    def push(self, z: NDArray[np.float32]) -> None:
+        self.parts.append(z)
+
+    def finish(self) -> tuple[Tokens, bytes]:
+        z = np.moveaxis(np.concatenate(self.parts), -1, 0)
+        tokens = bitstream.join_bits((z > 0).view(np.uint8))
+        return tokens, self.coder.encode(tokens, self.qp)
 
 
 def default_coder(release: registry.Release) -> str:

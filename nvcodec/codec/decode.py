@@ -105,7 +105,8 @@ class _Job:
     def run(self) -> DecodeReport:
         header = self.reader.header
         start, done, filled = time.perf_counter(), 0, 0
-        pictures = Pictures(self.decoder, self._lose, self.options.conceal, self.number, self.span)
+        pictures = Pictures(self.decoder, self._lose, self.lenient, self.options.conceal,
+                            self.number, self.span)
         with self._open_writer(header) as out, Behind[Callable[[], None]](_call) as writing:
             for item in pictures.of(self.items, in_thread=self.source != "-"):
                 if isinstance(item, DecodedFrame):
@@ -201,7 +202,7 @@ class _Job:
     def _is_lost(self, slot: Slot) -> bool:
         found = slot.read()
         try:
-            return isinstance(found, bitstream.LostSegment) or not self.decoder.tokens(found).size
+            return isinstance(found, bitstream.LostSegment) or not list(self.decoder.latents(found))
         except bitstream.CorruptError:
             return True
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ import bitstream
 from nvcodec.models.prior import PASSES, Prior, TokenState
 from nvcodec.models.quant import LOGIT_BITS, LOGIT_LEVELS
 
-Number = TypeVar("Number", np.uint8, np.float32)
 Tokens: TypeAlias = NDArray[np.uint32]
 Bits: TypeAlias = NDArray[np.uint8]
 #: Where a bit is: number, and the slices (frame, rows, columns) of its pass.
@@ -48,16 +48,16 @@ class LearnedPrior:
 
 
 class _Walk:
-    """One segment on its way through the prior, as `bitstream.code_tokens` calls it."""
+    """One segment on its way through the prior, as `bitstream.code_frames` calls it."""
 
-    def __init__(self, prior: LearnedPrior, shape: tuple[int, int, int], qp: int,
+    def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int,
                  choose: Choose) -> None:
         self.prior, self.choose = prior, choose
         self.statistics = bitstream.Statistics(prior.table, qp)
         network = prior.network
         self.device = network.mix.weight.device
         self.qp = torch.tensor([qp], device=self.device)
-        self.now = torch.zeros(1, *shape[1:], network.bits, device=self.device)
+        self.now = torch.zeros(1, *size, network.bits, device=self.device)
         self.before, self.earlier = torch.zeros_like(self.now), torch.zeros_like(self.now)
         self.frame = -1
         self.hints = prior.hints.astype(np.float32) / 2**LOGIT_BITS
@@ -109,11 +109,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@torch.inference_mode()
-def walk(prior: LearnedPrior, shape: tuple[int, int, int], qp: int, choose: Choose) -> Tokens:
-    """Go through a token grid in coding order; returns the tokens that `choose`'s answers make."""
-    with _one_thread():
-        return bitstream.code_tokens(shape, prior.network.bits, _Walk(prior, shape, qp, choose))
+def walk_frames(prior: LearnedPrior, size: tuple[int, int], qp: int,
+                choose: Choose) -> Iterator[Tokens]:
+    """Go through grids of `size` H', W' in coding order, a latent frame each time one is asked for.
+
+    Gives its tokens uint32 [H', W'] as `choose`'s answers make them. There is no end.
+    """
+    with torch.inference_mode():
+        steps = _Walk(prior, size, qp, choose)
+    frames = bitstream.code_frames(size, prior.network.bits, steps)
+    while True:
+        with _one_thread(), torch.inference_mode():  # not for what happens between two frames
+            frame = next(frames)
+        yield frame
 
 
 def encode_learned(tokens: Tokens, prior: LearnedPrior, qp: int) -> bytes:
@@ -126,15 +134,17 @@ def encode_learned(tokens: Tokens, prior: LearnedPrior, qp: int) -> bytes:
         encoder.push(bits, p1)
         return bits
 
-    walk(prior, tokens.shape, qp, push)
+    for _ in islice(walk_frames(prior, tokens.shape[1:], qp, push), len(tokens)):
+        pass
     return bitstream.seal_payload(tokens, encoder.finish())
 
 
 def decode_learned(payload: bytes, shape: tuple[int, int, int], prior: LearnedPrior,
-                   qp: int) -> Tokens:
-    """Decode one segment's tokens uint32 [T', H', W'] = shape.
+                   qp: int) -> Iterator[Tokens]:
+    """Decode the tokens of one segment [T', H', W'] = shape, each latent frame uint32 [H', W'].
 
-    Raises bitstream.BadTokens where the payload is damaged or was made under another prior.
+    Raises bitstream.BadTokens where the payload is damaged or was made under another prior: after
+    the last frame, if it shows no earlier.
     """
     crc, body = bitstream.open_payload(payload)
     bitstream.check_plausible(body, shape, prior.network.bits)
@@ -143,45 +153,59 @@ def decode_learned(payload: bytes, shape: tuple[int, int, int], prior: LearnedPr
     def pull(_bit: int, _place: Place, p1: NDArray[np.int64]) -> Bits:
         return decoder.pull(p1)
 
-    tokens = walk(prior, shape, qp, pull)
-    decoder.finish()
-    bitstream.check_tokens(tokens, crc)
-    return tokens
+    def frames() -> Iterator[Tokens]:
+        yield from islice(walk_frames(prior, shape[1:], qp, pull), shape[0])
+        decoder.finish()
+
+    yield from bitstream.checked_frames(frames(), crc)
 
 
-def choose_signs(z: NDArray[np.float32], prior: LearnedPrior, qp: int, strength: float,
-                 reach: float) -> tuple[Tokens, bytes]:
-    """Rate-distortion optimized quantization: where |z| is small, the cheaper sign.
+class SignCoder:
+    """Codes a segment's latent values as they come.
 
-    A bit is 1 where z + strength * logit > 0: its two values differ by the logit in nats, so this
-    minimizes |z| lost plus strength times nats spent, one bit at a time in coding order. Values
-    with |z| >= reach keep their sign.
+    Rate-distortion optimized quantization: where |z| is small, the cheaper sign. A bit is 1 where
+    z + strength * logit > 0: its two values differ by the logit in nats, so this minimizes |z|
+    lost plus strength times nats spent, one bit at a time in coding order. Values with |z| >= reach
+    keep their sign.
 
     Args:
-        z: latent values [T', H', W', bits].
         prior: the prior that codes the tokens.
-        qp: of the segment.
-        strength: |z| that a nat is worth.
+        size: H', W' of the grid.
+        qp: of the segment, 0..63.
+        strength: |z| that a nat is worth; 0 takes signs as they are.
         reach: |z| from which on signs are kept.
-
-    Returns:
-        the chosen tokens uint32 [T', H', W'] and their payload.
     """
-    planes = np.moveaxis(z, -1, 0)
-    encoder = bitstream.BitEncoder()
 
-    def pick(bit: int, place: Place, p1: NDArray[np.int64]) -> Bits:
-        values = _at(planes, bit, place)
-        logits = np.log(p1 / (65536 - p1)) * strength
-        bits: Bits = (values + np.where(np.abs(values) < reach, logits, 0) > 0).astype(np.uint8)
-        encoder.push(bits, p1)
+    def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int, strength: float = 0.0,
+                 reach: float = 0.0) -> None:
+        self.strength, self.reach = strength, reach
+        self._encoder = bitstream.BitEncoder()
+        self._frames = walk_frames(prior, size, qp, self._pick)
+        self._planes: NDArray[np.float32]
+        self._tokens: list[Tokens] = []
+
+    def push(self, z: NDArray[np.float32]) -> None:
+        """Code the next latent frames, values [t, H', W', bits]."""
+        for values in z:
+            self._planes = np.moveaxis(values, -1, 0)
+            self._tokens.append(next(self._frames))
+
+    def finish(self) -> tuple[Tokens, bytes]:
+        """The chosen tokens uint32 [T', H', W'] and their payload."""
+        tokens = np.stack(self._tokens)
+        return tokens, bitstream.seal_payload(tokens, self._encoder.finish())
+
+    def _pick(self, bit: int, place: Place, p1: NDArray[np.int64]) -> Bits:
+        values = np.ravel(self._planes[bit][place[1:]])
+        if self.strength:
+            logits = np.log(p1 / (65536 - p1)) * self.strength
+            values = values + np.where(np.abs(values) < self.reach, logits, 0)
+        bits: Bits = (values > 0).view(np.uint8)
+        self._encoder.push(bits, p1)
         return bits
 
-    tokens = walk(prior, (z.shape[0], z.shape[1], z.shape[2]), qp, pick)
-    return tokens, bitstream.seal_payload(tokens, encoder.finish())
 
-
-def _at(planes: NDArray[Number], bit: int, place: Place) -> NDArray[Number]:
+def _at(planes: Bits, bit: int, place: Place) -> Bits:
     """Values of planes [bits, T', H', W'] at one pass's positions, in row order."""
     return np.ascontiguousarray(planes[bit][place]).reshape(-1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from nvcodec.models.tokenizer import DecoderStream, Tokenizer
 from nvcodec.segments import latent_pieces, piece_frames
 
 RGB = NDArray[np.uint8]
+Tokens = NDArray[np.uint32]
+#: Latent frames that may be entropy-decoded before the network takes them: a default segment.
+AHEAD = 48
 
 
 @dataclass(frozen=True)
@@ -57,26 +60,30 @@ class SegmentDecoder:
         self.model: Tokenizer = precision.load(self.release, pick_device(device), wished)
         self.step = piece_frames(header.width, header.height) // header.time_stride
 
-    def tokens(self, segment: bitstream.Segment) -> NDArray[np.uint32]:
-        """The segment's token grid [T', H', W']."""
+    def latents(self, segment: bitstream.Segment) -> Iterator[Tokens]:
+        """The tokens uint32 [H', W'] of the segment's latent frames, one frame after the other.
+
+        BadTokens where they are damaged, at the latest after the last.
+        """
         shape = self.header.token_shape(segment.frame_count)
-        return self.coder.decode(segment.payload, shape, segment.qp)
+        return self.coder.frames(segment.payload, shape, segment.qp)
 
     def frames(self, segment: bitstream.Segment, last: int = END,
-               tokens: NDArray[np.uint32] | None = None) -> Iterator[DecodedFrame]:
-        """The segment's frames before tick `last`, in order; from its `tokens` where known.
+               latents: Iterable[Tokens] | None = None) -> Iterator[DecodedFrame]:
+        """The segment's frames before tick `last`, in order.
 
-        BadTokens before the first if the segment's tokens are damaged.
+        `latents` are what `latents` gives; left out, all are decoded before the first frame, so
+        that BadTokens comes before it.
         """
-        tokens = self.tokens(segment) if tokens is None else tokens
-        grid = torch.from_numpy(tokens.astype(np.int32))
+        tokens = iter(list(self.latents(segment)) if latents is None else latents)
         stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
         ends = (*segment.pts[1:], segment.end_pts)
         done = 0
-        for a, b in latent_pieces(len(grid), self.step):
+        for a, b in latent_pieces(self.header.token_shape(segment.frame_count)[0], self.step):
             if segment.pts[done] >= last:
                 return
-            for rgb in stream.push(grid[a:b]).numpy()[:segment.frame_count - done]:
+            grid = torch.from_numpy(np.stack(list(islice(tokens, b - a))).astype(np.int32))
+            for rgb in stream.push(grid).numpy()[:segment.frame_count - done]:
                 pts = segment.pts[done]
                 if pts >= last:
                     return
@@ -85,11 +92,18 @@ class SegmentDecoder:
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A segment with its tokens; None where none of its frames seem to be wished."""
+class _Begin:
+    """A segment; its latent frames follow if any of its frames seem to be wished."""
 
     segment: bitstream.Segment
-    tokens: NDArray[np.uint32] | None
+    is_wished: bool
+
+
+@dataclass(frozen=True)
+class _Latent:
+    """Tokens of one latent frame."""
+
+    tokens: Tokens
 
 
 class Pictures:
@@ -98,15 +112,17 @@ class Pictures:
     Args:
         decoder: for the stream.
         report: told of every lost segment with the number of its first frame; may raise.
+        lenient: go on after lost segments; otherwise `report` is expected to raise.
         conceal: put pictures in place of lost ones; otherwise they are left out.
         number: of the first item's first frame in the whole video.
         span: the wished part.
     """
 
     def __init__(self, decoder: SegmentDecoder,
-                 report: Callable[[bitstream.LostSegment, int], None], conceal: bool,
-                 number: int, span: Span) -> None:
-        self.decoder, self.report, self.conceal = decoder, report, conceal
+                 report: Callable[[bitstream.LostSegment, int], None], lenient: bool,
+                 conceal: bool, number: int, span: Span) -> None:
+        self.decoder, self.report = decoder, report
+        self.lenient, self.conceal = lenient, conceal
         self.number, self.span = number, span
         self._lost: list[bitstream.LostSegment] = []
         self._before: RGB | None = None
@@ -116,14 +132,14 @@ class Pictures:
 
         Args:
             items: of the stream.
-            in_thread: read and entropy-decode the next segment while the network is at this one;
-                not for a pipe, as nothing stops a thread that waits for one.
+            in_thread: read and entropy-decode what comes next while the network is at work; not
+                for a pipe, as nothing stops a thread that waits for one.
         """
-        ready = self._with_tokens(items)
-        with closing(ahead(ready, depth=1) if in_thread else ready) as source:
+        events = self._events(items)
+        with closing(ahead(events, AHEAD) if in_thread else events) as source:
             for item in source:
-                if isinstance(item, _Ready):
-                    yield from self._segment(item)
+                if isinstance(item, _Begin):
+                    yield from self._segment(item, source)
                     self.number += item.segment.frame_count
                 elif isinstance(item, bitstream.LostSegment):
                     self._lose(item)
@@ -132,35 +148,57 @@ class Pictures:
                     yield item
         yield from self._fill(None)
 
-    def _with_tokens(self, items: Iterable[Any]) -> Generator[Any, None, None]:
-        """The items, segments with their tokens; those with damaged tokens are lost ones."""
-        for item in items:
-            yield self._ready(item) if isinstance(item, bitstream.Segment) else item
+    def _events(self, items: Iterable[Any]) -> Generator[Any, None, None]:
+        """The items, segments as _Begin and a _Latent for each of their latent frames.
 
-    def _ready(self, segment: bitstream.Segment) -> _Ready | bitstream.LostSegment:
+        Segments with damaged tokens are lost ones where losses are made up for, which takes all
+        latent frames before the first is shown; elsewhere the first damage is the end.
+        """
+        for item in items:
+            if not isinstance(item, bitstream.Segment):
+                yield item
+            elif not self._is_wished(item):
+                yield _Begin(item, False)
+            elif not self.lenient:
+                yield _Begin(item, True)
+                yield from map(_Latent, self.decoder.latents(item))
+            else:
+                yield from self._whole(item)
+
+    def _whole(self, segment: bitstream.Segment) -> Iterator[Any]:
+        try:
+            latents = list(self.decoder.latents(segment))
+        except bitstream.CorruptError as error:
+            yield bitstream.LostSegment(segment.pts, segment.end_pts, error)
+            return
+        yield _Begin(segment, True)
+        yield from map(_Latent, latents)
+
+    def _is_wished(self, segment: bitstream.Segment) -> bool:
         is_after = segment.first_pts >= self.span.last
         is_before = segment.pts[-1] < self.span.first and not self.conceal
-        if is_after or is_before:
-            return _Ready(segment, None)
-        try:
-            return _Ready(segment, self.decoder.tokens(segment))
-        except bitstream.CorruptError as error:
-            return bitstream.LostSegment(segment.pts, segment.end_pts, error)
+        return not is_after and not is_before
 
-    def _segment(self, item: _Ready) -> Iterator[DecodedFrame]:
+    def _segment(self, item: _Begin, source: Iterator[Any]) -> Iterator[DecodedFrame]:
         segment = item.segment
-        if item.tokens is None and not self._stands_in(segment):
+        if not item.is_wished and not self._stands_in(segment):
             return
         # One picture at least: behind the wished part it stands in for a lost beginning.
         last = max(self.span.last, segment.first_pts + 1)
-        frames = self.decoder.frames(segment, last, item.tokens)
+        count = self.decoder.header.token_shape(segment.frame_count)[0]
+        latents = (event.tokens for event in islice(source, count)) if item.is_wished else None
         try:
-            first = next(frames)
+            yield from self._shown(self.decoder.frames(segment, last, latents))
+            for _ in latents or ():  # those behind the wished part are checked as well
+                pass
         except bitstream.CorruptError as error:
             self._lose(bitstream.LostSegment(segment.pts, segment.end_pts, error))
-            return
-        yield from self._fill(first.rgb)
-        for frame in chain([first], frames):
+
+    def _shown(self, frames: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
+        """Frames of a segment that are wished, after pictures for what was lost before it."""
+        for i, frame in enumerate(frames):
+            if not i:
+                yield from self._fill(frame.rgb)
             self._before = frame.rgb
             if frame.pts in self.span:
                 yield frame

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from concurrent.futures import Executor, Future
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec.coders import TokenCoder
@@ -14,8 +14,6 @@ from nvcodec.codec.refine import Refiner
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.segments import Piece, pad_piece
 from nvcodec.video.info import Frame
-
-Values = NDArray[np.float32]
 
 
 def strength_at(qp: float) -> float:
@@ -28,24 +26,26 @@ def strength_at(qp: float) -> float:
 
 
 class SegmentEncoder:
-    """Takes a segment's frames piece by piece.
+    """Takes a segment's frames piece by piece; they are packed while the network is at the next.
 
     Args:
         model: the tokenizer.
         coder: what packs its tokens.
         qp: real number 0..63 for the network; file and coder go by the nearest whole one.
         header: of the file.
+        packing: the thread that packs; one at most, for pieces have to be packed in order.
         rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
         refiner: improves the latent values before their signs are taken; fresh for each segment.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
-                 rdo: float = 0.0, refiner: Refiner | None = None) -> None:
+                 packing: Executor, rdo: float = 0.0, refiner: Refiner | None = None) -> None:
         self.stream = EncoderStream(model, qp)
-        self.coder, self.qp, self.header = coder, round(qp), header
-        self.rdo = rdo * strength_at(qp)
+        self.qp, self.header = round(qp), header
+        self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,
+                                   rdo * strength_at(qp))
+        self.packing, self.packed = packing, list[Future[None]]()
         self.refiner = refiner
-        self.parts: list[Values] = []
         self.pts: list[int] = []
         self.last_duration = 0
 
@@ -56,12 +56,14 @@ class SegmentEncoder:
         z = self.stream.push(pixels).numpy()
         if self.refiner:
             z = self.refiner.push(torch.from_numpy(z), pixels).numpy()
-        self.parts.append(z)
+        self.packed.append(self.packing.submit(self.packer.push, z))
         self.pts.extend(f.pts - shift for f in piece.frames)
         self.last_duration = max(0, piece.frames[-1].duration)
 
     def finish(self) -> tuple[bitstream.Segment, int]:
         """The chunk, and the CRC-32 of its tokens."""
-        tokens, payload = self.coder.quantize(np.concatenate(self.parts), self.qp, self.rdo)
+        for piece in self.packed:
+            piece.result()
+        tokens, payload = self.packer.finish()
         chunk = bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
         return chunk, zlib.crc32(tokens.tobytes())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import bitstream
 from nvcodec.codec.coders import RDO_REACH, read_learned
-from nvcodec.codec.learned import LearnedPrior, choose_signs
+from nvcodec.codec.learned import LearnedPrior, SignCoder
 from nvcodec.codec.segment import strength_at
 from nvcodec.errors import InputError
 from nvcodec.models.registry import ModelError
@@ -37,7 +37,9 @@ class SentTokens:
 
     def __call__(self, z: NDArray[np.float32], qp: int) -> NDArray[np.uint32]:
         """Latent values [T', H', W', bits] -> tokens [T', H', W'] that a file at `qp` has."""
-        return choose_signs(z, self.prior, qp, self.rdo * strength_at(qp), RDO_REACH)[0]
+        coder = SignCoder(self.prior, z.shape[1:3], qp, self.rdo * strength_at(qp), RDO_REACH)
+        coder.push(z)
+        return coder.finish()[0]
 
 
 def sent_tokens(run: Path, rdo: float) -> SentTokens:

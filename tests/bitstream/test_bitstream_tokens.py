@@ -27,7 +27,7 @@ from bitstream import (
     open_payload,
     seal_payload,
 )
-from bitstream.contexts import CONTEXTS, PASSES, code_tokens, qp_bucket
+from bitstream.contexts import CONTEXTS, PASSES, code_frames, code_tokens, qp_bucket
 from bitstream.table import PROBABILITY_MIN, Statistics
 
 
@@ -323,3 +323,7 @@ def test_every_place_is_coded_once():
 
     assert not code_tokens(shape, 18, visit).any()
     assert (seen == 1).all()
+    seen = np.zeros((18, *shape), int)
+    frames = code_frames(shape[1:], 18, visit)
+    assert not next(frames).any()
+    assert (seen[:, 0] == 1).all() and not seen[:, 1].any()  # no further than was asked for

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import bitstream
 from nvcodec.codec.coders import coder_of
-from nvcodec.codec.learned import choose_signs
+from nvcodec.codec.learned import SignCoder
 from nvcodec.models import registry
 
 OTHER_PROCESS = """
@@ -113,7 +113,10 @@ def test_cheaper_signs(tiny_release: Path) -> None:
     plain = ((z > 0) * (1 << np.arange(18))).sum(-1).astype(np.uint32)
     sizes = []
     for strength in (0.0, 0.1, 0.4):
-        tokens, payload = choose_signs(z, prior, 10, strength, reach=0.5)
+        packer = SignCoder(prior, (8, 8), 10, strength, reach=0.5)
+        for part in (z[:1], z[1:]):
+            packer.push(part)
+        tokens, payload = packer.finish()
         assert np.array_equal(coder_of(release_of(tiny_release), "learned").decode(
             payload, tokens.shape, 10), tokens)
         flipped = ((tokens ^ plain)[..., None] >> np.arange(18)) & 1
@@ -122,3 +125,24 @@ def test_cheaper_signs(tiny_release: Path) -> None:
         if not strength:
             assert np.array_equal(tokens, plain)
     assert sizes[0] > sizes[1] > sizes[2]
+
+
+@pytest.mark.parametrize("name", ["none", "table", "learned"])
+def test_latent_frames_come_one_by_one(tiny_release: Path, name: str) -> None:
+    """Coded when they are there, decoded when they are asked for; the last one proves them all."""
+    coder = coder_of(release_of(tiny_release), name)
+    z = np.random.default_rng(5).normal(size=(4, 6, 9, 18)).astype(np.float32)
+    packer = coder.packer((6, 9), 30)
+    for part in (z[:1], z[1:3], z[3:]):
+        packer.push(part)
+    tokens, payload = packer.finish()
+    assert np.array_equal(tokens, ((z > 0) * (1 << np.arange(18))).sum(-1))
+    assert payload == coder.encode(tokens, 30)
+    frames = coder.frames(payload, tokens.shape, 30)
+    assert np.array_equal(next(frames), tokens[0])
+    assert np.array_equal(np.stack(list(frames)), tokens[1:])
+    wrong_sum = bytes([payload[0] ^ 1]) + payload[1:]
+    frames = coder.frames(wrong_sum, tokens.shape, 30)
+    assert np.array_equal(np.stack([next(frames) for _ in tokens]), tokens)
+    with pytest.raises(bitstream.BadTokens, match="checksum"):
+        next(frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from nvcodec.codec.sent import PRIOR, TABLE, keep_coder, sent_tokens
 from nvcodec.errors import InputError
 from nvcodec.models import registry
 from nvcodec.models.lfq import bits_to_tokens, quantize
+from nvcodec.models.tokenizer import EncoderStream
+from nvcodec.segments import pieces
 from nvcodec.train.data import ClipPool
 from nvcodec.train.grids import tokens_of
 from nvcodec.train.loop import RunSpec, Trainer
 from nvcodec.train.prior import PriorSpec
 from nvcodec.train.recipes import RECIPES
 from nvcodec.train.signs import take_signs
+from nvcodec.video.info import Frame
 
 STRENGTH = 0.5  # much, so that an untrained prior changes signs too
 
@@ -67,10 +71,13 @@ def test_training_sees_the_tokens_that_a_file_has(
     header = bitstream.Header(
         width=176, height=144, padded_width=176, padded_height=144, fps_num=30, fps_den=1,
         time_base_num=1, time_base_den=30, model="tiny", model_sha256=bytes(32))
-    encoder = SegmentEncoder(model, coder, qp, header, rdo=STRENGTH)
-    z = encoder.stream.push(torch.from_numpy(np.array(clip)))
-    encoder.parts, encoder.pts = [z.numpy()], list(range(9))
-    assert encoder.finish()[1] == zlib.crc32(trained.tobytes())
+    frames = [Frame(np.array(rgb), pts, 1) for pts, rgb in enumerate(clip)]
+    with ThreadPoolExecutor(1) as packing:
+        encoder = SegmentEncoder(model, coder, qp, header, packing, rdo=STRENGTH)
+        for piece in pieces(frames, 9, 4):
+            encoder.add(piece, 0)
+        assert encoder.finish()[1] == zlib.crc32(trained.tobytes())
+    z = EncoderStream(model, qp).push(torch.from_numpy(np.array(clip)))
     again = take_signs(signs, z[None], torch.tensor([qp]))
     assert np.array_equal(bits_to_tokens(again)[0].numpy(), trained)
 
