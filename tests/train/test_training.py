@@ -57,7 +57,7 @@ def spec(data: Path, cache: Path, tmp_path: Path) -> RunSpec:
 
 def test_it_learns(spec: RunSpec) -> None:
     trainer = Trainer(replace(spec, steps=1000, batch=4))
-    rows = [trainer.train_step() for _ in range(120)]
+    rows = [trainer.train_step() for _ in range(80)]
     assert np.mean([r["l1"] for r in rows[-20:]]) < 0.8 * np.mean([r["l1"] for r in rows[:20]])
     assert all(r["dead_bits"] < 18 for r in rows)
 
