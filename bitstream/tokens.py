@@ -43,9 +43,9 @@ _Contexts: TypeAlias = npt.NDArray[np.int64]
 _BITS_PER_BYTE = 11400
 
 
-def tokens_crc(tokens: Tokens) -> int:
-    """CRC-32 of tokens as little-endian uint32 in C order."""
-    return zlib.crc32(np.ascontiguousarray(tokens, "<u4").data)
+def tokens_crc(tokens: Tokens, before: int = 0) -> int:
+    """CRC-32 of tokens as little-endian uint32 in C order, going on from that of those before."""
+    return zlib.crc32(np.ascontiguousarray(tokens, "<u4").data, before)
 
 
 def seal_payload(tokens: Tokens, body: bytes) -> bytes:
@@ -77,7 +77,7 @@ def checked_frames(frames: Iterable[Tokens], crc: int) -> Iterator[Tokens]:
     """
     seen = 0
     for frame in frames:
-        seen = zlib.crc32(np.ascontiguousarray(frame, "<u4").data, seen)
+        seen = tokens_crc(frame, seen)
         yield frame
     if seen != crc:
         raise BadTokens("tokens do not match their checksum; get another copy of the file")

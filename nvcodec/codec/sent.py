@@ -52,7 +52,8 @@ def sent_tokens(run: Path, rdo: float) -> SentTokens:
         prior = read_learned(run / PRIOR, bitstream.StaticTable.load(run / TABLE))
     except ModelError as error:
         raise InputError(f"{run}: {error}", "run --stage prior again") from error
-    return SentTokens(prior, rdo, hashlib.sha256((run / PRIOR).read_bytes()).digest())
+    key = hashlib.sha256((run / PRIOR).read_bytes() + repr(rdo).encode()).digest()
+    return SentTokens(prior, rdo, key)
 
 
 def keep_coder(init: Path, run: Path) -> None:

@@ -128,7 +128,9 @@ def test_a_run_keeps_the_coder_it_starts_from(
     assert (second / PRIOR).read_bytes() == b"its own"
 
 
-def test_without_a_prior_the_remedy_is_named(run: Path, tmp_path: Path) -> None:
+def test_keys_know_the_strength_and_a_missing_prior_its_remedy(run: Path, tmp_path: Path) -> None:
+    assert sent_tokens(run, STRENGTH).key == sent_tokens(run, STRENGTH).key
+    assert sent_tokens(run, STRENGTH).key != sent_tokens(run, STRENGTH / 2).key
     with pytest.raises(InputError, match="--stage prior"):
         sent_tokens(tmp_path, STRENGTH)
     (run / PRIOR).write_bytes(b"none")
