@@ -32,9 +32,9 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
               help="The tokenizer; perhaps the mean of it and --init, as a run of its own in "
               "OUTPUT/mean; the prior for its tokens; a release folder.")
 @click.option("--model", default="s", show_default=True, help="Configuration to train.")
-@click.option("--recipe", type=click.Choice(["codec", "tune", "search", "finish", "paper"]),
+@click.option("--recipe", type=click.Choice(["codec", "tune", "finish", "paper"]),
               default="codec", show_default=True,
-              help="tune, search, finish: go on from weights of codec (--init).")
+              help="tune, finish: go on from weights of codec (--init).")
 @click.option("--minutes", type=float, default=60.0, show_default=True,
               help="Budget over all sittings of the run.")
 @click.option("--steps", type=int, help="Budget in steps in place of minutes.")

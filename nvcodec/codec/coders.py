@@ -27,8 +27,8 @@ RDO_REACH = 0.6
 class Packer(Protocol):
     """Latent values of one segment on their way to its payload."""
 
-    def push(self, z: NDArray[np.float32]) -> None:
-        """Take the next latent frames, values [t, H', W', bits]."""
+    def push(self, z: NDArray[np.float32]) -> Tokens:
+        """Take the next latent frames, values [t, H', W', bits]; tokens uint32 [t, H', W']."""
 
     def finish(self) -> tuple[Tokens, bytes]:
         """Tokens uint32 [T', H', W'] and their payload."""
@@ -85,14 +85,14 @@ class _Whole:
 
     def __init__(self, coder: TokenCoder, qp: int) -> None:
         self.coder, self.qp = coder, qp
-        self.parts: list[NDArray[np.float32]] = []
+        self.parts: list[Tokens] = []
 
-    def push(self, z: NDArray[np.float32]) -> None:
-        self.parts.append(z)
+    def push(self, z: NDArray[np.float32]) -> Tokens:
+        self.parts.append(bitstream.join_bits(np.moveaxis(z > 0, -1, 0).view(np.uint8)))
+        return self.parts[-1]
 
     def finish(self) -> tuple[Tokens, bytes]:
-        z = np.moveaxis(np.concatenate(self.parts), -1, 0)
-        tokens = bitstream.join_bits((z > 0).view(np.uint8))
+        tokens = np.concatenate(self.parts)
         return tokens, self.coder.encode(tokens, self.qp)
 
 

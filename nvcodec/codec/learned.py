@@ -184,11 +184,12 @@ class SignCoder:
         self._planes: NDArray[np.float32]
         self._tokens: list[Tokens] = []
 
-    def push(self, z: NDArray[np.float32]) -> None:
-        """Code the next latent frames, values [t, H', W', bits]."""
+    def push(self, z: NDArray[np.float32]) -> Tokens:
+        """Code the next latent frames, values [t, H', W', bits]; tokens uint32 [t, H', W']."""
         for values in z:
             self._planes = np.moveaxis(values, -1, 0)
             self._tokens.append(next(self._frames))
+        return np.stack(self._tokens[-len(z):])
 
     def finish(self) -> tuple[Tokens, bytes]:
         """The chosen tokens uint32 [T', H', W'] and their payload."""

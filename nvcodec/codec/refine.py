@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nvcodec.models import lfq
 from nvcodec.models.conv import StreamState
 from nvcodec.models.search import descend, looked_at
 from nvcodec.models.tokenizer import Tokenizer
@@ -46,8 +45,9 @@ class Refiner:
             pixels: uint8 RGB [T, H, W, 3] that they stand for.
 
         Returns:
-            values of the same shape, on the CPU.
+            values of the same shape.
         """
+        z = _outside(z)
         weight = self.model.decoder.stem.weight
         source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
         height, width = source.shape[2:4]
@@ -59,7 +59,16 @@ class Refiner:
             return distortion(CODEC, self.perceptual, made, source,
                               (made[0, looked], source[0, looked]))[0]
 
-        z = descend(z.to(weight.device, weight.dtype)[None], loss, self.steps)
-        with torch.no_grad():  # what the decoder will remember of this piece
-            self.model.decode(lfq.quantize(z), self.qp, self.state)
-        return z[0].float().cpu()
+        with torch.inference_mode(False):
+            return descend(z.to(weight.device, weight.dtype)[None], loss, self.steps)[0].float()
+
+    def learn(self, q: Tensor) -> None:
+        """Take the signs [t, H/8, W/8, bits] that were sent, as the decoder will."""
+        with torch.inference_mode(False), torch.no_grad():
+            self.model.decode(_outside(q)[None], self.qp, self.state)
+
+
+def _outside(x: Tensor) -> Tensor:
+    """A tensor that gradients may be taken through, also where `x` was made in inference mode."""
+    with torch.inference_mode(False):
+        return x.clone()

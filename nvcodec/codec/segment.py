@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from concurrent.futures import Executor, Future
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import bitstream
 from nvcodec.codec.coders import TokenCoder
 from nvcodec.codec.refine import Refiner
+from nvcodec.models import lfq
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.segments import Piece, pad_piece
 from nvcodec.video.info import Frame
@@ -26,44 +27,54 @@ def strength_at(qp: float) -> float:
 
 
 class SegmentEncoder:
-    """Takes a segment's frames piece by piece; they are packed while the network is at the next.
+    """Takes a segment's frames piece by piece and packs their tokens as they are chosen.
 
     Args:
         model: the tokenizer.
         coder: what packs its tokens.
         qp: real number 0..63 for the network; file and coder go by the nearest whole one.
         header: of the file.
-        packing: the thread that packs; one at most, for pieces have to be packed in order.
         rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
         refiner: improves the latent values before their signs are taken; fresh for each segment.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
-                 packing: Executor, rdo: float = 0.0, refiner: Refiner | None = None) -> None:
+                 rdo: float = 0.0, refiner: Refiner | None = None) -> None:
         self.stream = EncoderStream(model, qp)
         self.qp, self.header = round(qp), header
         self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,
                                    rdo * strength_at(qp))
-        self.packing, self.packed = packing, list[Future[None]]()
         self.refiner = refiner
+        #: Frames of this piece whose tokens are still to be chosen.
+        self.pixels = torch.empty(0)
         self.pts: list[int] = []
         self.last_duration = 0
 
     def add(self, piece: Piece[Frame], shift: int) -> None:
-        """Run the network over a piece; timestamps go down by `shift` ticks."""
+        """Code a piece; timestamps go down by `shift` ticks."""
         frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
-        pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
-        z = self.stream.push(pixels).numpy()
-        if self.refiner:
-            z = self.refiner.push(torch.from_numpy(z), pixels).numpy()
-        self.packed.append(self.packing.submit(self.packer.push, z))
+        self.pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
+        self.stream.push(self.pixels, self._send)
         self.pts.extend(f.pts - shift for f in piece.frames)
         self.last_duration = max(0, piece.frames[-1].duration)
 
+    def _send(self, z: Tensor) -> Tensor:
+        """The next latent values [1, t, H', W', bits] -> the signs that the file has for them."""
+        values = z[0]
+        if self.refiner:
+            stride = self.header.time_stride
+            count = stride * len(values) - -len(self.pixels) % stride
+            now, self.pixels = self.pixels[:count], self.pixels[count:]
+            values = self.refiner.push(values, now)
+        tokens = self.packer.push(values.float().cpu().numpy())
+        whole = torch.from_numpy(tokens.astype(np.int32)).to(z.device)
+        signs = lfq.tokens_to_bits(whole, z.shape[-1], z.dtype)
+        if self.refiner:
+            self.refiner.learn(signs)
+        return signs[None]
+
     def finish(self) -> tuple[bitstream.Segment, int]:
         """The chunk, and the CRC-32 of its tokens."""
-        for piece in self.packed:
-            piece.result()
         tokens, payload = self.packer.finish()
         chunk = bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
         return chunk, zlib.crc32(tokens.tobytes())

@@ -7,15 +7,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 import bitstream
 from nvcodec.codec.coders import RDO_REACH, read_learned
 from nvcodec.codec.learned import LearnedPrior, SignCoder
 from nvcodec.codec.segment import strength_at
 from nvcodec.errors import InputError
 from nvcodec.models.registry import ModelError
+from nvcodec.train.signs import Choose
 
 #: What a run's folder holds of its coder: the table, the prior, and the prior's float weights.
 TABLE, PRIOR, WEIGHTS = "prior.table", "prior.safetensors", "prior.pt"
@@ -35,11 +33,9 @@ class SentTokens:
     rdo: float
     key: bytes
 
-    def __call__(self, z: NDArray[np.float32], qp: int) -> NDArray[np.uint32]:
-        """Latent values [T', H', W', bits] -> tokens [T', H', W'] that a file at `qp` has."""
-        coder = SignCoder(self.prior, z.shape[1:3], qp, self.rdo * strength_at(qp), RDO_REACH)
-        coder.push(z)
-        return coder.finish()[0]
+    def __call__(self, size: tuple[int, int], qp: int) -> Choose:
+        """What gives a clip's grids of H', W' = size the tokens that a file at `qp` has."""
+        return SignCoder(self.prior, size, qp, self.rdo * strength_at(qp), RDO_REACH).push
 
 
 def sent_tokens(run: Path, rdo: float) -> SentTokens:

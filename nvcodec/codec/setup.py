@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import bitstream
@@ -39,7 +38,6 @@ class Setup:
         self.step = piece_frames(info.width, info.height)
         #: The qp of segments where no rate is wished.
         self.qp = float(self.release.default_qp if options.qp is None else options.qp)
-        self._packing = ThreadPoolExecutor(1, "nvcodec-pack")
 
     @cached_property
     def coder(self) -> TokenCoder:
@@ -70,7 +68,7 @@ class Setup:
 
     def gather(self, frames: Iterable[Frame], qp: float, shift: int,
                tell: Callable[[int], None]) -> SegmentEncoder:
-        """Run the network over one segment of at most keyint frames, which packing follows.
+        """Choose the tokens of one segment of at most keyint frames; packing is to be finished.
 
         Timestamps go down by `shift` ticks; `tell` is called with the frames of each piece.
         """
@@ -79,7 +77,7 @@ class Setup:
         if self.perceptual is not None:
             refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)
         segment = SegmentEncoder(
-            self.model, self.coder, qp, self.header, self._packing, rdo, refiner)
+            self.model, self.coder, qp, self.header, rdo, refiner)
         for piece in pieces(frames, self.options.keyint, self.step):
             segment.add(piece, shift)
             tell(len(piece.frames))

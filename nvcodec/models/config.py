@@ -48,6 +48,9 @@ class ModelConfig:
     time_down_side: int = 3
     #: A norm in front of every convolution (the paper), or of the first in each block (speed).
     norm_every_conv: bool = False
+    #: Closed loop: encoder and decoder see the last decoded picture, so that tokens say what is
+    #: new instead of all of it again (beyond the paper).
+    memory: bool = False
     token_bits: int = 18
     #: Width of the qp embedding; 0 means the model has one rate only.
     qp_width: int = 0
@@ -60,6 +63,8 @@ class ModelConfig:
                       "block_kinds"):
             if len(getattr(self, field)) != stages:
                 raise ValueError(f"{field} needs {stages} entries, one for each stage")
+        if self.memory and (self.patch == 1 or self.strides[0][0] != 1):
+            raise ValueError("a memory needs a patch, and a first stride over space alone")
         if self.patch not in (1, 2 ** (len(self.head_channels) + 1)):
             raise ValueError("head_channels needs log2(patch) - 1 entries")
 
@@ -93,7 +98,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, qp_width=16, prior_widths=(16, 24, 16),
+            time_down_side=1, memory=True, qp_width=16, prior_widths=(16, 24, 16),
         ),
         ModelConfig(
             name="s",
@@ -102,7 +107,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, qp_width=64,
+            time_down_side=1, memory=True, qp_width=64,
         ),
         ModelConfig(
             name="b",
@@ -111,7 +116,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, qp_width=128,
+            time_down_side=1, memory=True, qp_width=128,
         ),
         ModelConfig(
             name="magvit2",

@@ -19,9 +19,10 @@ def parameters(config: ModelConfig) -> int:
 
 
 def macs_per_pixel(config: ModelConfig) -> tuple[float, float]:
-    """(encoder, decoder) multiply-accumulates for each pixel of each frame in a long clip.
+    """(encode, decode) multiply-accumulates for each pixel of each frame in a long clip.
 
-    The steady state: the difference between clips of three and two latent frames.
+    Encoding runs the decoder too where there is a memory. The steady state: the difference
+    between clips of three and two latent frames.
     """
     pixels = config.time_stride * (8 * config.spatial_stride) ** 2
     more, less = _clip_macs(config, 3), _clip_macs(config, 2)
@@ -33,10 +34,11 @@ def _clip_macs(config: ModelConfig, latents: int) -> tuple[int, int]:
     side = 8 * config.spatial_stride
     with torch.device("meta"):
         model = Tokenizer(config)
-        encoder = _count(model.encoder, lambda: model.encode(torch.empty(1, frames, side, side, 3)))
-        q = torch.empty(1, latents, 8, 8, config.token_bits)
-        decoder = _count(model.decoder, lambda: model.decode(q))
-    return encoder, decoder
+        x = torch.empty(1, frames, side, side, 3)
+        encode = _count(model, lambda: model.encode(x))
+        decode = _count(model, lambda: model.decode(torch.empty(1, latents, 8, 8,
+                                                                config.token_bits)))
+    return encode, decode
 
 
 def _count(part: nn.Module, run: Any) -> int:

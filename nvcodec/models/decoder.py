@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from nvcodec.models.blocks import ResBlock
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import AdaptiveNorm, CausalConv3d, ChannelNorm, StreamState, Upsample
+from nvcodec.models.memory import Memory
 
 
 class Decoder(nn.Module):
-    """Residual stages joined by depth-to-space/time, the latents steering a norm in each."""
+    """Residual stages joined by depth-to-space/time, the latents steering a norm in each.
+
+    Where the config has a memory, pictures also come from the last one decoded (`Memory`).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -35,17 +39,31 @@ class Decoder(nn.Module):
                     Upsample(width[i], width[i - 1], config.strides[i - 1], config.up_kernel))
         self.norm = ChannelNorm(width[0], config.qp_width)
         self.head = PixelHead(width[0], config)
+        self.memory = Memory(config) if config.memory else None
 
-    def forward(self, q: Tensor, qp: Tensor | None, state: StreamState | None = None) -> Tensor:
-        """[B, 1 + t, H/8, W/8, bits] in {-1, 1} -> [B, 1 + s*t, H, W, 3], about [-1, 1]."""
+    def forward(self, q: Tensor, qp: Tensor | None, state: StreamState | None = None,
+                before: Tensor | None = None) -> Tensor:
+        """[B, 1 + t, H/8, W/8, bits] in {-1, 1} -> [B, 1 + s*t, H, W, 3], about [-1, 1].
+
+        `before` is the last decoded picture [B, H, W, 3], None at the start of a segment.
+        """
+        memory = self.memory
         h = self.stem(q, state)
+        if memory is not None and before is not None:
+            h = h + memory.features(before)
         for i, stage in enumerate(self.stages):
             h = self.adapts[i](h, q)
+            if memory is not None and before is not None and i == len(self.ups):
+                h = h + memory.hints(before)
             for block in stage:  # type: ignore[attr-defined]
                 h = block(h, qp, state)
             if i < len(self.ups):
                 h = self.ups[i](h, state)
-        return self.head(self.norm(h, qp), state)
+        h = self.norm(h, qp)
+        x: Tensor = self.head(h, state)
+        if memory is not None and before is not None:
+            x = memory.blend(x, before, h)
+        return x
 
 
 class PixelHead(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,13 +12,19 @@ from nvcodec.models.conv import CausalConv3d, ChannelNorm, StreamState, space_to
 
 
 class Encoder(nn.Module):
-    """Residual stages joined by strided convolutions; time is shortened in the last ones."""
+    """Residual stages joined by strided convolutions; time is shortened in the last ones.
+
+    Where the config has a memory, pictures go in twice: as they are, and as what they differ by
+    from the last decoded picture.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.patch = config.patch
         width = config.encoder_channels
-        self.stem = CausalConv3d(3 * config.patch**2, width[0], config.edge_kernel)
+        self.memory = config.memory
+        planes = 6 if config.memory else 3
+        self.stem = CausalConv3d(planes * config.patch**2, width[0], config.edge_kernel)
         self.stages = nn.ModuleList(
             nn.ModuleList(ResBlock(c, kind, config) for _ in range(n))
             for c, n, kind in zip(width, config.encoder_blocks, config.block_kinds, strict=True)
@@ -29,12 +36,18 @@ class Encoder(nn.Module):
         self.norm = ChannelNorm(width[-1], config.qp_width)
         self.out = CausalConv3d(width[-1], config.token_bits, (1, 1, 1))
 
-    def forward(self, x: Tensor, qp: Tensor | None, state: StreamState | None = None) -> Tensor:
+    def forward(self, x: Tensor, qp: Tensor | None, state: StreamState | None = None,
+                before: Tensor | None = None) -> Tensor:
         """[B, 1 + s*t, H, W, 3] in [-1, 1] -> z [B, 1 + t, H/8, W/8, token_bits], mean square 1.
 
+        `before` is the last decoded picture [B, H, W, 3]; grey at the start of a segment.
         The unit mean square bounds |z|, which a rate term would otherwise drive up for ever.
         """
-        h = self.stem(space_to_depth(x, self.patch), state)
+        h = space_to_depth(x, self.patch)
+        if self.memory:
+            changed = x if before is None else x - before[:, None]
+            h = torch.cat((h, space_to_depth(changed, self.patch)), dim=-1)
+        h = self.stem(h, state)
         for i, stage in enumerate(self.stages):
             for block in stage:  # type: ignore[attr-defined]
                 h = block(h, qp, state)

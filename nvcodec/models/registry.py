@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,11 @@ def _folders() -> Iterator[Path]:
     yield PACKAGED
 
 
+def _config(entry: dict[str, Any]) -> ModelConfig:
+    """Sizes of an entry's network; the releases before the sixth had no memory to tell of."""
+    return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)))
+
+
 def read_index(folder: Path) -> Iterator[Release]:
     """The releases of one folder; ModelError where its index cannot be read."""
     path = folder / INDEX
@@ -139,7 +144,7 @@ def read_index(folder: Path) -> Iterator[Release]:
         for name, entry in entries.items():
             table, prior = entry.get("table"), entry.get("prior")
             yield Release(
-                id=name, config=CONFIGS[entry["config"]], weights=folder / entry["weights"],
+                id=name, config=_config(entry), weights=folder / entry["weights"],
                 sha256=entry["sha256"], table=folder / table if table else None,
                 table_sha256=entry.get("table_sha256", ""),
                 prior=folder / prior if prior else None,

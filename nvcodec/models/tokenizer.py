@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +16,25 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import StreamState
 from nvcodec.models.decoder import Decoder
 from nvcodec.models.encoder import Encoder
+from nvcodec.models.memory import remembered
+
+#: Latent values [B, t, H/8, W/8, bits] -> the signs in {-1, +1} that are sent for them.
+Sent: TypeAlias = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What comes of a clip of T = 1 + s*t frames.
+
+    Attributes:
+        pictures: the reconstruction [B, T, H, W, 3], not clamped.
+        z: latent values [B, 1 + t, H/8, W/8, bits].
+        signs: what is sent of them, of the same shape.
+    """
+
+    pictures: Tensor
+    z: Tensor
+    signs: Tensor
 
 
 class Tokenizer(nn.Module):
@@ -34,23 +57,55 @@ class Tokenizer(nn.Module):
         out: Tensor = self.qp_embedding(torch.as_tensor(qp, device=device).reshape(-1))
         return out
 
-    def encode(self, x: Tensor, qp: Tensor | float = 0, state: StreamState | None = None) -> Tensor:
+    def encode(self, x: Tensor, qp: Tensor | float = 0, state: StreamState | None = None,
+               sent: Sent = lfq.quantize) -> Tensor:
         """[B, 1 + s*t, H, W, 3] -> latent values z [B, 1 + t, H/8, W/8, bits] before the sign.
 
-        H and W must be whole multiples of the spatial stride (`pad_frames` makes them so).
+        H and W must be whole multiples of the spatial stride (`pad_frames` makes them so). `sent`
+        makes signs of values, latent frame by latent frame: where there is a memory, later values
+        depend on what was sent.
         """
+        if self.config.memory:
+            return self._around(x, qp, state, sent).z
         z: Tensor = self.encoder(x, self.embed(qp), state)
+        sent(z)
         return z
 
     def decode(self, q: Tensor, qp: Tensor | int = 0, state: StreamState | None = None) -> Tensor:
         """Signs [B, 1 + t, H/8, W/8, bits] -> pixels [B, 1 + s*t, H, W, 3], not clamped."""
-        x: Tensor = self.decoder(q, self.embed(qp), state)
-        return x
+        embedded = self.embed(qp)
+        if not self.config.memory:
+            x: Tensor = self.decoder(q, embedded, state)
+            return x
+        state = StreamState() if state is None else state
+        return torch.cat([self._turn(part, embedded, state) for part in q.split(1, dim=1)], 1)
 
-    def forward(self, x: Tensor, qp: Tensor | int = 0) -> tuple[Tensor, Tensor]:
-        """Pixels -> (reconstruction, z), with gradients through the sign."""
+    def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize) -> Passage:
+        """Pixels there and back, with gradients through the signs."""
+        if self.config.memory:
+            return self._around(x, qp, None, sent)
         z = self.encode(x, qp)
-        return self.decode(lfq.quantize(z), qp), z
+        q = sent(z)
+        return Passage(self.decode(q, qp), z, q)
+
+    def _around(self, x: Tensor, qp: Tensor | float, state: StreamState | None,
+                sent: Sent) -> Passage:
+        """Once round the loop for each latent frame."""
+        state = StreamState() if state is None else state
+        embedded, stride = self.embed(qp), self.config.time_stride
+        frames = x.shape[1]
+        pictures, values, signs = [], [], []
+        for part in x.split([1] * (frames % stride) + [stride] * (frames // stride), dim=1):
+            values.append(self.encoder(part, embedded, state, state.get(self.decoder)))
+            signs.append(sent(values[-1]))
+            pictures.append(self._turn(signs[-1], embedded, state))
+        return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
+
+    def _turn(self, q: Tensor, qp: Tensor | None, state: StreamState) -> Tensor:
+        """Decode one latent frame; its last picture is kept in the stream's state."""
+        x: Tensor = self.decoder(q, qp, state, state.get(self.decoder))
+        state[self.decoder] = remembered(x)
+        return x
 
 
 def pad_frames(frames: Tensor, stride: int) -> Tensor:
@@ -70,15 +125,16 @@ class EncoderStream:
         self.model, self.qp, self.state = model, qp, StreamState()
 
     @torch.inference_mode()
-    def push(self, frames: Tensor) -> Tensor:
+    def push(self, frames: Tensor, sent: Sent = lfq.quantize) -> Tensor:
         """uint8 RGB [T, H, W, 3] -> latent values float32 [t, H/8, W/8, bits] on the CPU.
 
-        T is 1 + s*k in the first call of a segment and s*k in later ones.
+        T is 1 + s*k in the first call of a segment and s*k in later ones; `sent` as in
+        `Tokenizer.encode`.
         """
         weight = self.model.encoder.out.weight
         x = frames.to(weight.device, weight.dtype) / 127.5 - 1
         x = pad_frames(x, self.model.config.spatial_stride)
-        z = self.model.encode(x[None], self.qp, self.state)
+        z = self.model.encode(x[None], self.qp, self.state, sent)
         return z[0].float().cpu()
 
 

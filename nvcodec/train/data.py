@@ -33,6 +33,8 @@ class ClipShape:
     batch: int
     frames: int
     size: int
+    #: Share of clips that are photos, standing still or panned over.
+    panned: float = 0.0
 
 
 def find_sources(folders: Sequence[Path]) -> list[Path]:
@@ -114,14 +116,43 @@ class ClipPool:
 
     def _crop(self, rng: np.random.Generator, shape: ClipShape) -> Frames:
         for _ in range(100):
-            still = shape.frames == 1 and self.stills and rng.random() < 0.6
+            still = self.stills and rng.random() < (0.6 if shape.frames == 1 else shape.panned)
             pool = self.stills if still or not self.videos else self.videos
             clip = pool[rng.integers(len(pool))]
-            crop = _random_crop(rng, clip, shape)
+            crop = (_pan(rng, clip[0], shape) if len(clip) == 1 and shape.frames > 1 else
+                    _random_crop(rng, clip, shape))
             if crop is not None:
                 return crop
         raise InputError(f"no source holds {shape.frames} frames of {shape.size} pixels",
                          "add larger clips, or lower --size and --frames")
+
+
+def _pan(rng: np.random.Generator, photo: Frames, shape: ClipShape) -> Frames | None:
+    """A crop that stands still or moves over a photo [H, W, 3] at one speed.
+
+    Few real clips do either for long, and a memory has most to learn from them. A third of the
+    crops are shrunk by two as they move, so that steps of half a pixel occur.
+    """
+    shrink = 2 if rng.random() < 0.35 and min(photo.shape[:2]) >= 2 * shape.size else 1
+    side = shape.size * shrink
+    room = np.array(photo.shape[:2]) - side
+    if room.min() < 0:
+        return None
+    speed = rng.uniform(-4, 4, 2) * rng.random() * (rng.random() < 0.6)
+    travel = np.clip(speed * (shape.frames - 1), -room, room)
+    start = np.maximum(-travel, 0) + rng.random(2) * (room - np.abs(travel))
+    path = start + np.linspace(0, 1, shape.frames)[:, None] * travel
+    frames = [photo[y:y + side, x:x + side] for y, x in path.round().astype(int)]
+    clip = np.stack([_halved(f) if shrink == 2 else f for f in frames])
+    return np.ascontiguousarray(clip[:, :, ::-1] if rng.random() < 0.5 else clip)
+
+
+def _halved(picture: Frames) -> Frames:
+    """[..., H, W, 3] -> [..., H / 2, W / 2, 3], means of 2x2 pixels."""
+    wide = picture.astype(np.uint16)
+    rows = wide[..., ::2, :, :] + wide[..., 1::2, :, :]
+    half: Frames = ((rows[..., ::2, :] + rows[..., 1::2, :] + 2) // 4).astype(np.uint8)
+    return half
 
 
 def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Frames | None:
@@ -136,9 +167,7 @@ def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Fr
     x = int(rng.integers(clip.shape[2] - side + 1))
     crop: Frames = clip[t:t + span:stride, y:y + side, x:x + side]
     if shrink == 2:
-        wide = crop.astype(np.uint16)
-        rows = wide[:, ::2] + wide[:, 1::2]
-        crop = ((rows[:, :, ::2] + rows[:, :, 1::2] + 2) // 4).astype(np.uint8)
+        crop = _halved(crop)
     if rng.random() < 0.5:
         crop = crop[:, :, ::-1]
     if rng.random() < 0.1:

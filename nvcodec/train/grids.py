@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nvcodec.models.lfq import bits_to_tokens
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.train.data import Frames
-from nvcodec.train.signs import Signs
+from nvcodec.train.signs import Signs, sender
 from nvcodec.video.atomic import atomic_output
 
 #: Frames that go through the encoder at once, after the first.
@@ -56,14 +57,18 @@ def tokens_of(model: Tokenizer, clip: Frames, qp: int,
     `signs` makes tokens of latent values where it is not their own signs that count.
     """
     stream, stride = EncoderStream(model, qp), model.config.time_stride
+    sent = sender(signs, torch.tensor([qp]))
     usable = len(clip) - (len(clip) - 1) % stride
     edges = sorted({0, *range(1, usable, STEP), usable})
-    parts = [stream.push(torch.from_numpy(np.array(clip[a:b])))
-             for a, b in itertools.pairwise(edges)]
-    z = torch.cat(parts)
-    if signs:
-        return signs(z.cpu().numpy(), qp)
-    return bits_to_tokens(z).numpy().astype(np.uint32)
+    made: list[Tensor] = []
+
+    def keep(z: Tensor) -> Tensor:
+        made.append(sent(z))
+        return made[-1]
+
+    for a, b in itertools.pairwise(edges):
+        stream.push(torch.from_numpy(np.array(clip[a:b])), keep)
+    return bits_to_tokens(torch.cat(made, 1)[0]).cpu().numpy().astype(np.uint32)
 
 
 def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: int = 1,

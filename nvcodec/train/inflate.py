@@ -24,7 +24,8 @@ def load_initial(objective: nn.Module, path: Path) -> None:
 
     A kernel that is shorter in time is placed in the temporally last slice of the longer one
     (paper, section 3.2), so that stills come out as before. Residual blocks that the saved network
-    lacks begin as the identity, so that a deeper one goes on from it. The prior comes from the
+    lacks begin as the identity, and a memory that it lacks begins by saying nothing, so that a
+    larger network goes on from it. The prior comes from the
     checkpoint, or from the release's file beside the weights; where there is none the objective's
     stays as it is, with a warning. Other differences are errors (InputError).
     """
@@ -34,7 +35,7 @@ def load_initial(objective: nn.Module, path: Path) -> None:
     _load_prior(prior, found, path)
     target = tokenizer.state_dict()
     added = set(target) - set(saved)
-    if odd := sorted((set(saved) - set(target)) | {k for k in added if not _IN_BLOCK.search(k)}):
+    if odd := sorted((set(saved) - set(target)) | {k for k in added if not _ADDABLE.search(k)}):
         raise InputError(f"{path} is of another architecture: {odd[0]} differs",
                          "start from weights of the same --model")
     for name in added:
@@ -77,8 +78,8 @@ def _load_prior(prior: Prior, saved: Mapping[str, Tensor] | Path, path: Path) ->
                          "start from weights of the same --model") from error
 
 
-#: A parameter of a residual block of an encoder or decoder stage.
-_IN_BLOCK = re.compile(r"\bstages\.\d+\.\d+\.")
+#: A parameter of a residual block of an encoder or decoder stage, or of the decoder's memory.
+_ADDABLE = re.compile(r"\b(stages\.\d+\.\d+|memory)\.")
 
 
 def _last_convolution(name: str, names: Container[str]) -> bool:
@@ -88,12 +89,16 @@ def _last_convolution(name: str, names: Container[str]) -> bool:
 
 
 def inflate(weight: Tensor, shape: torch.Size) -> Tensor:
-    """[o, i, k, h, w] -> [o, i, K, h, w] with K >= k: zeros, then the old slices last."""
+    """[o, i, k, h, w] -> [o, I, K, h, w] with I >= i, K >= k: zeros elsewhere.
+
+    The old slices are the last in time and the first of the inputs.
+    """
     if weight.shape == shape:
         return weight
-    if len(shape) != 5 or weight.shape[:2] != shape[:2] or weight.shape[3:] != shape[3:]:
+    if len(shape) != 5 or weight.shape[0] != shape[0] or weight.shape[3:] != shape[3:] or (
+            weight.shape[1] > shape[1] or weight.shape[2] > shape[2]):
         raise InputError(f"cannot inflate a kernel {tuple(weight.shape)} to {tuple(shape)}",
                          "start from weights of the same --model")
     out = weight.new_zeros(shape)
-    out[:, :, shape[2] - weight.shape[2]:] = weight
+    out[:, :weight.shape[1], shape[2] - weight.shape[2]:] = weight
     return out

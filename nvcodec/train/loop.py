@@ -31,6 +31,9 @@ from nvcodec.train.recipes import RECIPES, Recipe
 from nvcodec.train.signs import Signs
 from nvcodec.train.watch import evaluate, write_sheet
 
+#: Frames of each clip that validation sees, at most.
+WATCHED_FRAMES = 33
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -93,7 +96,7 @@ class Trainer:
         self.forward = self._share(self.objective)
 
     def _freeze_encoder(self) -> None:
-        """Nothing that tokens depend on learns any more: files keep their bits."""
+        """Without a memory, tokens and so bits stay as they are; with one, they follow pictures."""
         tokenizer = self.objective.tokenizer
         for part in (tokenizer.encoder, tokenizer.qp_embedding):
             if part is not None:
@@ -151,7 +154,7 @@ class Trainer:
         draw = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + step)
         still = float(torch.rand((), generator=draw)) < self.recipe.stills
         length = 1 if still else self.spec.frames[step % len(self.spec.frames)]
-        shape = batch_shape(self.spec, length)
+        shape = replace(batch_shape(self.spec, length), panned=self.recipe.panned)
         pixels = self.pool.batch(step, shape, self.rank)
         u = torch.rand(shape.batch, generator=draw)
         return Batch(pixels, (64 * u**self.recipe.qp_skew).long().clamp_(max=63))
@@ -289,7 +292,7 @@ def _report(trainer: Trainer, figures: dict[str, float], bar: Any, log: Path) ->
 
 def _watch(trainer: Trainer, log: Path) -> None:
     spec = trainer.spec
-    clips = trainer.pool.validation(ClipShape(1, min(9, max(spec.frames)), spec.size))
+    clips = trainer.pool.validation(ClipShape(1, min(WATCHED_FRAMES, max(spec.frames)), spec.size))
     rows, pairs = evaluate(trainer.objective, trainer.ema.shadow, clips.to(trainer.device))
     append_log(log, {"step": trainer.step, "minutes": trainer.seconds / 60, "validation": rows})
     write_sheet(pairs, spec.out / f"sheet-{trainer.step:07d}.png")

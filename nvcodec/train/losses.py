@@ -77,7 +77,7 @@ def coarse_l1(x: Tensor, y: Tensor) -> Tensor:
 
 
 def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Bits per token [B], twice: with gradient to the model only, and to the encoder only.
+    """Bits per token [B, T'], twice: with gradient to the model only, and to the encoder only.
 
     Splitting them keeps the context model learning at full speed while lambda is still zero.
     """
@@ -87,4 +87,4 @@ def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     fixed = logits.detach()
     encoder = F.softplus(fixed) - ones * fixed
     scale = 1.0 / LN2
-    return (model.sum(-1).mean((1, 2, 3)) * scale, encoder.sum(-1).mean((1, 2, 3)) * scale)
+    return model.sum(-1).mean((2, 3)) * scale, encoder.sum(-1).mean((2, 3)) * scale

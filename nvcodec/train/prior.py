@@ -142,6 +142,6 @@ def bits_per_token(prior: Prior, examples: Sequence[Example]) -> float:
     total = count = 0.0
     for e in examples:
         q, qp, hints = tensors([e], prior.bits, prior.mix.weight.device)
-        total += float(bit_costs(prior(q, qp, hints), q)[0]) * e.tokens.size
+        total += float(bit_costs(prior(q, qp, hints), q)[0].mean()) * e.tokens.size
         count += e.tokens.size
     return total / max(1.0, count)

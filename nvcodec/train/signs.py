@@ -10,16 +10,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nvcodec.models.lfq import tokens_to_bits
+from nvcodec.models.lfq import quantize, tokens_to_bits
+from nvcodec.models.tokenizer import Sent
 
-#: Latent values float32 [T', H', W', bits] of one clip and their qp 0..63 -> tokens uint32
-#: [T', H', W'].
-Signs: TypeAlias = Callable[[NDArray[np.float32], int], NDArray[np.uint32]]
+#: The next latent values float32 [t, H', W', bits] of a clip -> its tokens uint32 [t, H', W'].
+Choose: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.uint32]]
+#: Size (H', W') of a clip's grids and its qp 0..63 -> what chooses its tokens.
+Signs: TypeAlias = Callable[[tuple[int, int], int], Choose]
 
 
-def take_signs(signs: Signs, z: Tensor, qp: Tensor) -> Tensor:
-    """z [B, T', H', W', bits] at qp [B] -> bits in {-1, +1}, with a straight-through gradient."""
-    values = z.detach().float().cpu().numpy()
-    tokens = np.stack([signs(v, int(level)) for v, level in zip(values, qp, strict=True)])
-    hard = tokens_to_bits(torch.from_numpy(tokens.astype(np.int64)), z.shape[-1])
-    return z + (hard.to(z) - z).detach()
+def sender(signs: Signs | None, qp: Tensor) -> Sent:
+    """What makes signs of a batch of clips at qp [B], latent frame by latent frame.
+
+    Gradients go straight through. Good for one batch: choices depend on those before.
+    """
+    if signs is None:
+        return quantize
+    chosen: list[Choose] = []
+
+    def sent(z: Tensor) -> Tensor:
+        if not chosen:
+            size = z.shape[2], z.shape[3]
+            chosen.extend(signs(size, int(level)) for level in qp)
+        values = z.detach().float().cpu().numpy()
+        tokens = np.stack([choose(v) for choose, v in zip(chosen, values, strict=True)])
+        hard = tokens_to_bits(torch.from_numpy(tokens.astype(np.int64)), z.shape[-1])
+        return z + (hard.to(z) - z).detach()
+
+    return sent

@@ -50,6 +50,8 @@ def test_pictures_come_nearer(model: Tokenizer, perceptual: Perceptual,
         for stream, values in ((plain, z), (refined, refiner.push(z, piece))):
             assert values.shape == z.shape
             made = stream.push(lfq.bits_to_tokens(values))
+            if stream is refined:
+                refiner.learn(lfq.quantize(values))
             errors.append((made.float() - piece.float()).abs().mean())
         assert errors[1] < errors[0]
 
@@ -58,7 +60,10 @@ def test_it_remembers_as_a_decoder_does(model: Tokenizer, perceptual: Perceptual
     pixels = moving_noise(9, 48, 64)
     refiner, decoder = Refiner(model, 3, 2, perceptual), DecoderStream(model, 3, 48, 64)
     z = torch.from_numpy(EncoderStream(model, 3).push(pixels).numpy())
-    decoder.push(lfq.bits_to_tokens(refiner.push(z, pixels)))
+    refined = refiner.push(z, pixels)
+    assert not refiner.state  # trial decodings are forgotten
+    refiner.learn(lfq.quantize(refined))
+    decoder.push(lfq.bits_to_tokens(refined))
     names = {m: n for n, m in model.named_modules()}
     assert {names[m] for m in refiner.state} == {names[m] for m in decoder.state}
     for module, value in refiner.state.items():

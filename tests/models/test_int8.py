@@ -102,7 +102,7 @@ def test_every_convolution_inside_the_default_model_has_a_range():
 def test_the_default_model_becomes_8_bits_throughout():
     small = precision.load(registry.find("s"), CPU)
     left = {n for n, m in small.named_modules() if isinstance(m, CausalConv3d)}
-    assert left == set(int8.EDGES)
+    assert left == set(int8.EDGES) & {n for n, _ in small.named_modules()}
 
 
 @pytest.mark.parametrize(("ranges", "device", "why"), [

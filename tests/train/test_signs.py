@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +19,13 @@ from nvcodec.codec.sent import PRIOR, TABLE, keep_coder, sent_tokens
 from nvcodec.errors import InputError
 from nvcodec.models import int8, registry
 from nvcodec.models.lfq import bits_to_tokens, quantize
-from nvcodec.models.tokenizer import EncoderStream
 from nvcodec.segments import pieces
 from nvcodec.train.data import ClipPool
 from nvcodec.train.grids import tokens_of
 from nvcodec.train.loop import RunSpec, Trainer
 from nvcodec.train.prior import PriorSpec
 from nvcodec.train.recipes import RECIPES
-from nvcodec.train.signs import take_signs
+from nvcodec.train.signs import Choose, sender
 from nvcodec.video.info import Frame
 from tests.codec.test_round_trip import make_clip
 
@@ -42,18 +40,21 @@ def run(tiny_release: Path, tmp_path: Path) -> Path:
 
 
 def test_gradients_go_straight_through() -> None:
-    z = torch.randn(2, 3, 4, 4, 18, requires_grad=True)
+    z = torch.randn(2, 1, 4, 4, 18, requires_grad=True)
     seen = []
 
-    def all_ones(values: np.ndarray, qp: int) -> np.ndarray:
-        seen.append((values.shape, qp))
-        return np.full(values.shape[:3], 2**18 - 1, np.uint32)
+    def all_ones(size: tuple[int, int], qp: int) -> Choose:
+        def choose(values: np.ndarray) -> np.ndarray:
+            seen.append((size, qp, values.shape))
+            return np.full(values.shape[:3], 2**18 - 1, np.uint32)
+        return choose
 
-    q = take_signs(all_ones, z, torch.tensor([3, 60]))
-    assert seen == [((3, 4, 4, 18), 3), ((3, 4, 4, 18), 60)]
+    sent = sender(all_ones, torch.tensor([3, 60]))
+    q = torch.cat((sent(z), sent(z)), dim=1)
+    assert seen == [((4, 4), 3, (1, 4, 4, 18)), ((4, 4), 60, (1, 4, 4, 18))] * 2
     torch.testing.assert_close(q, torch.ones_like(q))
     q.sum().backward()
-    assert z.grad is not None and torch.equal(z.grad, torch.ones_like(z))
+    assert z.grad is not None and torch.equal(z.grad, torch.full_like(z, 2))
 
 
 def test_training_sees_the_tokens_that_a_file_has(
@@ -73,14 +74,14 @@ def test_training_sees_the_tokens_that_a_file_has(
         width=176, height=144, padded_width=176, padded_height=144, fps_num=30, fps_den=1,
         time_base_num=1, time_base_den=30, model="tiny", model_sha256=bytes(32))
     frames = [Frame(np.array(rgb), pts, 1) for pts, rgb in enumerate(clip)]
-    with ThreadPoolExecutor(1) as packing:
-        encoder = SegmentEncoder(model, coder, qp, header, packing, rdo=STRENGTH)
-        for piece in pieces(frames, 9, 4):
-            encoder.add(piece, 0)
-        assert encoder.finish()[1] == zlib.crc32(trained.tobytes())
-    z = EncoderStream(model, qp).push(torch.from_numpy(np.array(clip)))
-    again = take_signs(signs, z[None], torch.tensor([qp]))
-    assert np.array_equal(bits_to_tokens(again)[0].numpy(), trained)
+    encoder = SegmentEncoder(model, coder, qp, header, rdo=STRENGTH)
+    for piece in pieces(frames, 9, 4):
+        encoder.add(piece, 0)
+    assert encoder.finish()[1] == zlib.crc32(trained.tobytes())
+    x = torch.from_numpy(np.array(clip))[None] / 127.5 - 1
+    with torch.no_grad():
+        q = model(x, qp, sender(signs, torch.tensor([qp]))).signs
+    assert np.array_equal(bits_to_tokens(q)[0].numpy(), trained)
 
 
 def test_the_decoder_learns_from_them(
@@ -93,7 +94,7 @@ def test_the_decoder_learns_from_them(
     trainer = Trainer(spec, sent_tokens(run, STRENGTH))
     z = torch.randn(1, 2, 4, 4, 18) / 10
     qp = torch.tensor([24])
-    assert not torch.equal(trainer.objective.sent(z, qp), quantize(z))
+    assert not torch.equal(sender(trainer.objective.signs, qp)(z), quantize(z))
     assert np.isfinite(trainer.train_step()["loss"])
 
 

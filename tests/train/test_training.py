@@ -94,28 +94,6 @@ def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
     assert load_checkpoint(out / "checkpoint.pt")["step"] == 12
 
 
-def test_search_in_the_loop(spec: RunSpec) -> None:
-    """The searched signs give less distortion than the encoder's own, and both networks learn."""
-    trainer = Trainer(replace(spec, recipe="search"))
-    objective, batch = trainer.objective, trainer.next_batch()
-    x = batch.pixels.float() / 127.5 - 1
-    z = objective.tokenizer.encode(x, batch.qp)
-    dear = torch.full_like(batch.qp, 50)  # no search where bits are dear
-    assert torch.equal(objective._quantize(z, x, dear, step=0)[0], lfq.quantize(z))
-    batch.qp.clamp_(max=39)
-    q, pull = objective._quantize(z, x, batch.qp, step=0)
-    plain, found = (losses.temporal_l1(y, x) + (y - x).abs().mean() for y in (
-        objective.tokenizer.decode(v, batch.qp) for v in (torch.where(z > 0, 1.0, -1.0), q)))
-    assert found < plain and pull > 0
-    assert torch.equal(objective._quantize(z, x, batch.qp, step=1)[0], lfq.quantize(z))
-    assert all(p.grad is None for p in objective.tokenizer.parameters())
-    before = [p.detach().clone() for p in objective.tokenizer.parameters()]
-    assert np.isfinite(trainer.train_step()["loss"])
-    changed = [not torch.equal(a, b) for a, b in
-               zip(before, objective.tokenizer.parameters(), strict=True)]
-    assert sum(changed) > len(changed) // 2
-
-
 def test_the_paper_recipe_steps(spec: RunSpec) -> None:
     trainer = Trainer(replace(spec, recipe="paper"))
     rows = [trainer.train_step() for _ in range(2)]

@@ -13,7 +13,9 @@ class Recipe:
     l1: float = 1.0
     lpips: float = 1.0
     lpips_nets: tuple[str, ...] = ("alex", "squeeze")
+    #: Random frames of each clip that LPIPS sees: so many, and of long clips such a share.
     lpips_frames: int = 2
+    lpips_share: float = 0.2
     temporal: float = 0.0
     #: L1 of averaged pictures (`losses.coarse_l1`): LPIPS forgives brightness and colour that are
     #: off over an area, and plain L1 hardly sees them behind texture.
@@ -27,21 +29,20 @@ class Recipe:
     #: Rate term: lambda in distortion per bit per pixel at qp 0 and 63, ramped in by fractions.
     lambda_low: float = 0.0
     lambda_high: float = 0.0
+    #: Share of that price for a clip's first latent frame: it stands for one frame where others
+    #: stand for four, and all pictures after it build on it.
+    first_price: float = 0.25
     rate_from: float = 1.0
     rate_full: float = 1.0
     #: Adversarial term: weight, first fraction it acts at, LeCAM regularization weight.
     gan: float = 0.0
     gan_from: float = 0.0
     lecam: float = 0.0
-    #: Steps of the encoder's search before decoding, in every other batch, and the weight of the
-    #: squared distance that pulls the encoder's latent values to what the search found.
-    search: int = 0
-    pull: float = 0.0
-    #: The qp from which on there is no search: it knows no price of bits, and there they are dear.
-    search_below: int = 40
     #: Train nothing that tokens depend on.
     decoder_only: bool = False
     stills: float = 0.3
+    #: Share of the other clips that are photos, standing still or panned over.
+    panned: float = 0.2
     #: qp are 64 * u**qp_skew for u uniform in [0, 1): below 1 the high ones come more often.
     qp_skew: float = 1.0
     #: "adamw", or "muon" for kernels with AdamW for the rest.
@@ -86,7 +87,7 @@ CODEC = Recipe(
 
 # Going on from weights that know the price of bits: it holds from the first step.
 TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3,
-               coarse=1.0)
+               lpips=2.0, coarse=1.0, lambda_low=0.1, lambda_high=24.0, stills=0.15, panned=0.3)
 
 RECIPES = {
     r.name: r
@@ -101,9 +102,5 @@ RECIPES = {
         replace(CODEC, name="finish", decoder_only=True, lpips=2.0, coarse=1.0, entropy=0.0,
                 commitment=0.0, lambda_low=0.0, lambda_high=0.0, stills=0.2, qp_skew=0.5,
                 lr=8e-4),
-        # The same with the search in the loop: the decoder learns from the tokens that `--effort`
-        # will give it, the encoder to find them at once. Such a step costs about three times as
-        # much.
-        replace(TUNE, name="search", search=2, pull=0.25, lpips_frames=3, lr=8e-4),
     )
 }

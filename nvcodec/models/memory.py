@@ -1,0 +1,81 @@
+"""The last decoded picture, as the decoder uses it for the next ones. Layout [B, T, H, W, C].
+
+This closes the loop: the encoder knows that picture too, so that tokens say what is new. What
+stands still is refined from one latent frame to the next.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.conv import CausalConv3d, depth_to_space, space_to_depth
+
+#: Steepness of the gate, so that it learns as fast as what it lets through.
+SLOPE = 4.0
+
+
+class Memory(nn.Module):
+    """Three ways into the decoder: features for its core, pixels for its last stage, and a gate
+    that lets the last picture through to the next ones, more where what is made for them is like
+    it.
+
+    All but the gate say nothing before they are trained, so that weights without a memory go on.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.patch = config.patch
+        planes = 3 * config.patch**2
+        last, core = config.decoder_channels[0], config.decoder_channels[-1]
+        side = config.spatial_stride // config.patch
+        self.look = CausalConv3d(planes, last, (1, 3, 3))
+        self.recall = CausalConv3d(last, core, (1, side + 1, side + 1), (1, side, side))
+        self.skip = CausalConv3d(planes, last, (1, 1, 1))
+        self.gate = CausalConv3d(last, config.patch**2, (1, 1, 1))
+        #: How much a difference of 1, in pixels from -1 to 1, closes the gate.
+        self.doubt = nn.Parameter(torch.tensor(15.0 / SLOPE))
+        for conv in (self.recall, self.skip, self.gate):
+            nn.init.zeros_(conv.weight)
+        nn.init.constant_(self.gate.bias, 1.0 / SLOPE)
+
+    def features(self, before: Tensor) -> Tensor:
+        """The last picture [B, H, W, 3] -> what the core adds to its own, [B, 1, H/8, W/8, C]."""
+        h: Tensor = self.look(space_to_depth(before[:, None], self.patch))
+        x: Tensor = self.recall(F.silu(h))
+        return x
+
+    def hints(self, before: Tensor) -> Tensor:
+        """The last picture [B, H, W, 3] -> what the last stage adds to the features of each of
+        the next, [B, 1, H/4, W/4, C]."""
+        x: Tensor = self.skip(space_to_depth(before[:, None], self.patch))
+        return x
+
+    def blend(self, made: Tensor, before: Tensor, h: Tensor) -> Tensor:
+        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], mixed as the last features
+        [B, T, H/4, W/4, C] and the difference say."""
+        made, before = made.float(), before[:, None].float()
+        open_ = depth_to_space(self.gate(h), self.patch).float()
+        share = torch.sigmoid(SLOPE * (open_ - self.doubt * self._difference(made, before)))
+        return torch.lerp(made, before.expand_as(made), share)
+
+    def _difference(self, made: Tensor, before: Tensor) -> Tensor:
+        """Mean distance around each pixel, over three blocks by three: [B, T, H, W, 1]."""
+        size = made.shape[2:4]
+        d = (made - before).abs().mean(-1).flatten(0, 1)[:, None]
+        d = F.avg_pool2d(F.avg_pool2d(d, self.patch), 3, 1, 1, count_include_pad=False)
+        d = F.interpolate(d, size, mode="bilinear", align_corners=False)
+        return d[:, 0].unflatten(0, made.shape[:2])[..., None]
+
+
+def remembered(pictures: Tensor) -> Tensor:
+    """The last of decoded pictures [B, T, H, W, 3] as everyone sees it: in 8 bits, [B, H, W, 3].
+
+    What differs between machines in the last digits of a float is rounded away, or it would go
+    round the loop for a whole segment. Gradients go straight through.
+    """
+    last = pictures[:, -1].float()
+    seen = last.detach().add(1).mul_(127.5).round_().clamp_(0, 255).div_(127.5).sub_(1)
+    return last + (seen - last).detach() if last.requires_grad else seen
