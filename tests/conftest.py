@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nvcodec.samples import sample_clips
+from tests.awake import awaken
 
 if TYPE_CHECKING:
     from nvcodec.models.tokenizer import Tokenizer
@@ -84,12 +85,7 @@ def _random_model() -> Tokenizer:
     from nvcodec.models.tokenizer import Tokenizer
 
     torch.manual_seed(0)
-    model = Tokenizer(CONFIGS["tiny"])
-    memory = model.decoder.memory
-    assert memory is not None
-    for conv in (memory.recall, memory.skip, memory.gate):
-        torch.nn.init.kaiming_normal_(conv.weight)  # untrained, it would say nothing
-    return model
+    return awaken(Tokenizer(CONFIGS["tiny"]))
 
 
 def _release(folder: Path, clip: Path, model: Tokenizer) -> Path:

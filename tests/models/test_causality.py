@@ -11,12 +11,13 @@ from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.conv import StreamState
 from nvcodec.models.tokenizer import DecoderStream, EncoderStream, Tokenizer
+from tests.awake import awaken
 
 
 def make(name: str) -> Tokenizer:
     """Random weights everywhere, the modulations that begin at zero too."""
     torch.manual_seed(1)
-    model = Tokenizer(CONFIGS[name]).eval()
+    model = awaken(Tokenizer(CONFIGS[name])).eval()
     with torch.no_grad():
         for module in model.modules():
             for part in ("control", "modulation"):

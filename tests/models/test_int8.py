@@ -15,6 +15,7 @@ from nvcodec.models import int8, precision, registry
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.conv import CausalConv3d
 from nvcodec.models.tokenizer import DecoderStream, EncoderStream, Tokenizer
+from tests.awake import awaken
 
 CPU = torch.device("cpu")
 needs_vnni = pytest.mark.skipif(not int8.is_fast(CPU), reason="this CPU has no VNNI")
@@ -29,7 +30,7 @@ def frames() -> torch.Tensor:
 
 def model(seed: int = 0) -> Tokenizer:
     torch.manual_seed(seed)
-    return Tokenizer(CONFIGS["tiny"]).eval().requires_grad_(False)
+    return awaken(Tokenizer(CONFIGS["tiny"])).eval().requires_grad_(False)
 
 
 def converted(frames: torch.Tensor) -> Tokenizer:

@@ -1,0 +1,96 @@
+"""The closed loop: what was decoded goes back into encoder and decoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nvcodec.models import lfq
+from nvcodec.models.config import CONFIGS
+from nvcodec.models.memory import Memory, remembered
+from nvcodec.models.tokenizer import EncoderStream, Tokenizer
+from tests.awake import awaken
+
+CONFIG = CONFIGS["tiny"]
+
+
+@pytest.fixture
+def model() -> Tokenizer:
+    torch.manual_seed(3)
+    return awaken(Tokenizer(CONFIG)).eval()
+
+
+@pytest.fixture
+def memory() -> Memory:
+    torch.manual_seed(3)
+    return Memory(CONFIG)
+
+
+def test_the_first_picture_has_nothing_before_it(model: Tokenizer) -> None:
+    bare = Tokenizer(replace(CONFIG, memory=False)).eval()
+    bare.load_state_dict({k: v for k, v in model.state_dict().items() if "memory" not in k
+                          and k != "encoder.stem.weight"}, strict=False)
+    q = torch.randn(1, 3, 4, 4, 18).sign()
+    with torch.inference_mode():
+        with_memory, without = model.decode(q, 9), bare.decode(q, 9)
+    torch.testing.assert_close(with_memory[:, 0], without[:, 0])
+    assert not torch.allclose(with_memory[:, 1:], without[:, 1:], atol=1e-3)
+
+
+@torch.inference_mode()
+def test_what_is_sent_shapes_later_values_and_no_earlier_ones(model: Tokenizer) -> None:
+    frames = torch.randint(0, 256, (9, 32, 32, 3), dtype=torch.uint8)
+    turns = []
+
+    def second_is_wrong(z: torch.Tensor) -> torch.Tensor:
+        turns.append(z)
+        return lfq.quantize(z) * (-1 if len(turns) == 2 else 1)
+
+    true = EncoderStream(model, 5).push(frames)
+    wrong = EncoderStream(model, 5).push(frames, second_is_wrong)
+    assert [t.shape[1] for t in turns] == [1, 1, 1]
+    assert torch.equal(true[:2], wrong[:2])
+    assert not torch.equal(true[2], wrong[2])
+
+
+@torch.inference_mode()
+def test_the_encoder_sees_the_pictures_that_a_decoder_makes(model: Tokenizer) -> None:
+    x = torch.rand(2, 9, 32, 32, 3) * 2 - 1
+    passage = model(x, torch.tensor([4, 40]))
+    assert torch.equal(model.decode(passage.signs, torch.tensor([4, 40])), passage.pictures)
+    assert torch.equal(model.encode(x, torch.tensor([4, 40])), passage.z)
+
+
+@torch.inference_mode()
+def test_the_gate_opens_where_pictures_are_alike(memory: Memory) -> None:
+    before, h = torch.rand(1, 32, 32, 3) - 0.5, torch.zeros(1, 4, 8, 8, CONFIG.decoder_channels[0])
+    near = before[:, None] + 0.01 * torch.randn(1, 4, 32, 32, 3)
+    mixed = memory.blend(near, before, h)
+    assert (mixed - before[:, None]).abs().mean() < 0.5 * (near - before[:, None]).abs().mean()
+    far = -before[:, None].expand(-1, 4, -1, -1, -1)
+    mixed = memory.blend(far, before, h)
+    assert (mixed - far).abs().mean() < 0.2 * (far - before[:, None]).abs().mean()
+
+
+@given(st.integers(0, 255), st.floats(-0.49, 0.49))
+@settings(max_examples=50, deadline=None)
+def test_small_differences_are_rounded_away(level: int, noise: float) -> None:
+    exact = torch.full((1, 1, 2, 2, 3), level / 127.5 - 1)
+    assert torch.equal(remembered(exact + noise / 127.5), remembered(exact))
+    torch.testing.assert_close(remembered(exact), exact[:, 0])
+
+
+def test_gradients_go_through_the_rounding() -> None:
+    x = torch.full((1, 2, 2, 2, 3), 0.3, requires_grad=True)
+    remembered(x).sum().backward()
+    assert x.grad is not None
+    assert not x.grad[:, 0].any() and bool((x.grad[:, 1] == 1).all())
+
+
+def test_what_a_memory_needs_is_checked() -> None:
+    with pytest.raises(ValueError, match="memory needs a patch"):
+        replace(CONFIGS["magvit2"], memory=True)
