@@ -156,16 +156,21 @@ def _halved(picture: Frames) -> Frames:
 
 
 def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Frames | None:
-    """A crop, a third of them shrunk by two (sharper content), strides 1-2, flipped at will."""
+    """A crop, a third of them shrunk by two (sharper content), strides 1-2, flipped at will.
+
+    A clip of at least half the length that is wanted is played forth and back.
+    """
     stride = int(rng.integers(1, 3)) if len(clip) >= 2 * shape.frames else 1
     shrink = 2 if rng.random() < 0.35 and min(clip.shape[1:3]) >= 2 * shape.size else 1
     span, side = (shape.frames - 1) * stride + 1, shape.size * shrink
-    if len(clip) < span or min(clip.shape[1:3]) < side:
+    if 2 * len(clip) < span or min(clip.shape[1:3]) < side:
         return None
-    t = int(rng.integers(len(clip) - span + 1))
+    t = int(rng.integers(max(len(clip) - span, 0) + 1))
     y = int(rng.integers(clip.shape[1] - side + 1))
     x = int(rng.integers(clip.shape[2] - side + 1))
-    crop: Frames = clip[t:t + span:stride, y:y + side, x:x + side]
+    turn = max(len(clip) - 1, 1)
+    when = turn - np.abs(turn - (t + stride * np.arange(shape.frames)) % (2 * turn))
+    crop: Frames = clip[when, y:y + side, x:x + side]
     if shrink == 2:
         crop = _halved(crop)
     if rng.random() < 0.5:

@@ -1,0 +1,49 @@
+"""Where training clips come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nvcodec.train.data import ClipPool, ClipShape, _pan, _random_crop
+from nvcodec.video.stills import write_png
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_short_clips_are_played_forth_and_back(length: int, wanted: int, seed: int) -> None:
+    numbers = np.arange(length, dtype=np.uint8)[:, None, None, None]
+    clip = np.broadcast_to(numbers, (length, 70, 70, 3))
+    crop = _random_crop(np.random.default_rng(seed), clip, ClipShape(1, wanted, 64))
+    if crop is None:
+        assert wanted > 2 * length
+        return
+    assert crop.shape == (wanted, 64, 64, 3)
+    steps = np.abs(np.diff(crop[:, 0, 0, 0].astype(int)))
+    assert length == 1 or len(set(steps[steps > 0])) <= 2  # one speed, but for where it turns
+    assert steps.max(initial=0) <= 2
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_pans_stay_inside_the_photo_and_move_evenly(seed: int) -> None:
+    photo = np.zeros((100, 150, 3), np.uint8)
+    photo[..., 0], photo[..., 1] = np.mgrid[:100, :150]
+    photo[..., 2] = 7
+    clip = _pan(np.random.default_rng(seed), photo, ClipShape(1, 9, 40))
+    assert clip is not None and clip.shape == (9, 40, 40, 3)
+    assert (clip[..., 2] == 7).all()
+    for plane in (0, 1):
+        steps = np.diff(clip[:, 0, :, plane].min(-1).astype(int))
+        assert np.ptp(steps) <= 1
+
+
+def test_photos_alone_are_enough(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(2):
+        write_png(tmp_path / "data" / f"{i}.png", np.full((80, 80, 3), 40 * i, np.uint8))
+    pool = ClipPool([tmp_path / "data"], tmp_path / "cache", seed=0)
+    assert pool.batch(0, ClipShape(3, 5, 64)).shape == (3, 5, 64, 64, 3)
