@@ -130,7 +130,7 @@ def _folders() -> Iterator[Path]:
 
 
 def _config(entry: dict[str, Any]) -> ModelConfig:
-    """Sizes of an entry's network; the releases before the sixth had no memory to tell of."""
+    """Sizes of an entry's network; the first releases had no memory to tell of."""
     return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)))
 
 
