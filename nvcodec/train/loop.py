@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from nvcodec.errors import InputError, NvcodecError
+from nvcodec.errors import InputError, NvcodecError, UsageError
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.device import fast_bfloat16, pick_device
 from nvcodec.train import schedule
@@ -64,6 +64,9 @@ class Trainer:
     """Holds what a checkpoint holds, and steps it. `signs` is as in `Objective`."""
 
     def __init__(self, spec: RunSpec, signs: Signs | None = None) -> None:
+        if spec.compile and CONFIGS[spec.model].memory:
+            raise UsageError(f"--compile does not fit {spec.model!r}: every turn of its loop would "
+                             "be compiled anew", "leave --compile out")
         torch.manual_seed(spec.seed)
         self.spec = spec
         self.rank = int(os.environ.get("RANK", 0))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nvcodec.errors import InputError
+from nvcodec.errors import InputError, UsageError
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.prior import Prior
@@ -92,6 +92,11 @@ def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
     assert not list(out.glob("*.part"))
     train(replace(spec, steps=12), resume=True, quiet=True)
     assert load_checkpoint(out / "checkpoint.pt")["step"] == 12
+
+
+def test_a_loop_is_not_compiled(spec: RunSpec) -> None:
+    with pytest.raises(UsageError, match="leave --compile out"):
+        Trainer(replace(spec, compile=True))
 
 
 def test_the_paper_recipe_steps(spec: RunSpec) -> None:
