@@ -47,7 +47,8 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--init", type=FILE, help="Starting weights: .safetensors or a checkpoint.")
 @click.option("--freeze-encoder", is_flag=True, help="Train the decoder alone.")
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
-@click.option("--compile", "compiled", is_flag=True, help="torch.compile the tokenizer; not one with a memory.")
+@click.option("--compile", "compiled", is_flag=True,
+              help="torch.compile the tokenizer; not one with a memory.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for decoded clips.")
 @click.option("--lpips-weights", type=FOLDER, help="Folder with the backbones' features.")
 @click.option("--save-minutes", type=float, default=5.0, show_default=True)
