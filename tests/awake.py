@@ -14,6 +14,6 @@ def awaken(model: Tokenizer) -> Tokenizer:
 
     memory = model.decoder.memory
     assert memory is not None
-    for conv in (memory.recall, memory.skip, memory.gate):
+    for conv in (memory.recall, memory.skip, memory.gate, memory.correct.conv):
         torch.nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
     return model

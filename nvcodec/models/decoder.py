@@ -62,7 +62,7 @@ class Decoder(nn.Module):
         h = self.norm(h, qp)
         x: Tensor = self.head(h, state)
         if memory is not None and before is not None:
-            x = memory.blend(x, before, h)
+            x = memory.blend(x, before, h, q)
         return x
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nvcodec.models.blocks import ResBlock
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import CausalConv3d, ChannelNorm, StreamState, space_to_depth
+from nvcodec.models.memory import KEEP, worth_keeping
 
 
 class Encoder(nn.Module):
@@ -22,7 +23,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.patch = config.patch
         width = config.encoder_channels
-        self.memory = config.memory
+        self.config = config
         planes = 6 if config.memory else 3
         self.stem = CausalConv3d(planes * config.patch**2, width[0], config.edge_kernel)
         self.stages = nn.ModuleList(
@@ -44,8 +45,8 @@ class Encoder(nn.Module):
         The unit mean square bounds |z|, which a rate term would otherwise drive up for ever.
         """
         h = space_to_depth(x, self.patch)
-        if self.memory:
-            changed = x if before is None else x - before[:, None]
+        changed = x if before is None else x - before[:, None]
+        if self.config.memory:
             h = torch.cat((h, space_to_depth(changed, self.patch)), dim=-1)
         h = self.stem(h, state)
         for i, stage in enumerate(self.stages):
@@ -54,7 +55,10 @@ class Encoder(nn.Module):
             if i < len(self.downs):
                 h = self.downs[i](h, state)
         z = self.out(F.silu(self.norm(h, qp)))
-        return F.normalize(z.float(), dim=-1) * z.shape[-1] ** 0.5
+        z = F.normalize(z.float(), dim=-1) * z.shape[-1] ** 0.5
+        if self.config.memory:
+            z[..., KEEP] = -1 if before is None else worth_keeping(x, changed, self.config)
+        return z
 
 
 def _down_kernel(stride: tuple[int, int, int], config: ModelConfig) -> tuple[int, int, int]:

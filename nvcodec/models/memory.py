@@ -11,16 +11,48 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.config import ModelConfig
-from nvcodec.models.conv import CausalConv3d, depth_to_space, space_to_depth
+from nvcodec.models.conv import CausalConv3d, Upsample, depth_to_space, space_to_depth
 
 #: Steepness of the gate, so that it learns as fast as what it lets through.
 SLOPE = 4.0
+#: Channels of the correction at half the resolution.
+CORRECTION_WIDTH = 16
+#: The bit of a token that says whether to keep the last picture. Any would do: this one said least
+#: in the weights that training went on from.
+KEEP = 13
+#: Added to distances: four levels of 8 bits.
+FLOOR = 0.03
+MARGIN = 0.2
+
+
+@torch.no_grad()
+def worth_keeping(x: Tensor, changed: Tensor, config: ModelConfig) -> Tensor:
+    """Source and its difference to the last picture, [B, T, H, W, 3] with T = 1 or s*t -> values
+    [B, t, H/8, W/8], above zero where the last picture is to be kept.
+
+    It is where that picture is off by less than the source is from its own mean in the cell of a
+    token, which is about how far off a decoded picture is. A rule and not learned: straight through
+    a sign, gradients see the price of a bit but not the picture that is lost without it, as a
+    picture that was kept has next to no error left to learn from.
+    """
+    source = _cells(x, config)
+    texture = source - source.mean((4, 6), keepdim=True)
+    off, seen = (d.abs().mean((2, 4, 6, 7)) + FLOOR for d in (_cells(changed, config), texture))
+    return 2 * (seen / off).log() - MARGIN
+
+
+def _cells(x: Tensor, config: ModelConfig) -> Tensor:
+    """[B, T, H, W, C] -> float32 [B, t, T/t, H/8, 8, W/8, 8, C]."""
+    b, frames, h, w, c = x.shape
+    time, space = min(config.time_stride, frames), config.spatial_stride
+    return x.float().view(b, frames // time, time, h // space, space, w // space, space, c)
 
 
 class Memory(nn.Module):
     """Three ways into the decoder: features for its core, pixels for its last stage, and a gate
-    that lets the last picture through to the next ones, more where what is made for them is like
-    it.
+    that lets the last picture through to the next ones: all of it where the token says so, else
+    more where what is made for them is like it. What has come through is corrected, or a picture
+    that is kept could not get better.
 
     All but the gate say nothing before they are trained, so that weights without a memory go on.
     """
@@ -36,10 +68,13 @@ class Memory(nn.Module):
         self.skip = CausalConv3d(planes, last, (1, 1, 1))
         self.gate = CausalConv3d(last, config.patch**2, (1, 1, 1))
         #: How much a difference of 1, in pixels from -1 to 1, closes the gate.
-        self.doubt = nn.Parameter(torch.tensor(15.0 / SLOPE))
-        for conv in (self.recall, self.skip, self.gate):
+        self.doubt = nn.Parameter(torch.tensor(30.0 / SLOPE))
+        self.fine = Upsample(last, CORRECTION_WIDTH, (1, config.patch // 2, config.patch // 2),
+                             (1, 1, 1))
+        self.correct = Upsample(CORRECTION_WIDTH, 3, (1, 2, 2), (1, 3, 3))
+        for conv in (self.recall, self.skip, self.gate, self.correct.conv):
             nn.init.zeros_(conv.weight)
-        nn.init.constant_(self.gate.bias, 1.0 / SLOPE)
+        nn.init.constant_(self.gate.bias, 3.0 / SLOPE)
 
     def features(self, before: Tensor) -> Tensor:
         """The last picture [B, H, W, 3] -> what the core adds to its own, [B, 1, H/8, W/8, C]."""
@@ -53,13 +88,15 @@ class Memory(nn.Module):
         x: Tensor = self.skip(space_to_depth(before[:, None], self.patch))
         return x
 
-    def blend(self, made: Tensor, before: Tensor, h: Tensor) -> Tensor:
-        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], mixed as the last features
-        [B, T, H/4, W/4, C] and the difference say."""
+    def blend(self, made: Tensor, before: Tensor, h: Tensor, q: Tensor) -> Tensor:
+        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], corrected, mixed as the last
+        features [B, T, H/4, W/4, C], the signs [B, 1, H/8, W/8, bits] and the difference say."""
         made, before = made.float(), before[:, None].float()
         open_ = depth_to_space(self.gate(h), self.patch).float()
         share = torch.sigmoid(SLOPE * (open_ - self.doubt * self._difference(made, before)))
-        return torch.lerp(made, before.expand_as(made), share)
+        share = torch.lerp(share, torch.ones_like(share), _kept(q, made.shape[2:4]))
+        correction = self.correct(F.silu(self.fine(h))).float()
+        return torch.lerp(made, before + correction, share)
 
     def _difference(self, made: Tensor, before: Tensor) -> Tensor:
         """Mean distance around each pixel, over three blocks by three: [B, T, H, W, 1]."""
@@ -68,6 +105,12 @@ class Memory(nn.Module):
         d = F.avg_pool2d(F.avg_pool2d(d, self.patch), 3, 1, 1, count_include_pad=False)
         d = F.interpolate(d, size, mode="bilinear", align_corners=False)
         return d[:, 0].unflatten(0, made.shape[:2])[..., None]
+
+
+def _kept(q: Tensor, size: torch.Size) -> Tensor:
+    """Signs [B, 1, H/8, W/8, bits] -> share to keep of each pixel, [B, 1, H, W, 1] in 0..1."""
+    told = (q[:, 0, None, :, :, KEEP].float() + 1) / 2
+    return F.interpolate(told, size, mode="bilinear", align_corners=False)[..., None]
 
 
 def remembered(pictures: Tensor) -> Tensor:

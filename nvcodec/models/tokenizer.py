@@ -80,10 +80,15 @@ class Tokenizer(nn.Module):
         state = StreamState() if state is None else state
         return torch.cat([self._turn(part, embedded, state) for part in q.split(1, dim=1)], 1)
 
-    def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize) -> Passage:
-        """Pixels there and back, with gradients through the signs."""
+    def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize,
+                before: Tensor | None = None) -> Passage:
+        """Pixels there and back, with gradients through the signs.
+
+        `before` is a picture [B, H, W, 3] that a memory holds from the start, in training only.
+        """
         if self.config.memory:
-            return self._around(x, qp, None, sent)
+            state = StreamState() if before is None else StreamState({self.decoder: before})
+            return self._around(x, qp, state, sent)
         z = self.encode(x, qp)
         q = sent(z)
         return Passage(self.decode(q, qp), z, q)

@@ -168,8 +168,8 @@ def _random_crop(rng: np.random.Generator, clip: Frames, shape: ClipShape) -> Fr
     t = int(rng.integers(max(len(clip) - span, 0) + 1))
     y = int(rng.integers(clip.shape[1] - side + 1))
     x = int(rng.integers(clip.shape[2] - side + 1))
-    turn = max(len(clip) - 1, 1)
-    when = turn - np.abs(turn - (t + stride * np.arange(shape.frames)) % (2 * turn))
+    last = len(clip) - 1
+    when = last - np.abs(last - (t + stride * np.arange(shape.frames)) % max(2 * last, 1))
     crop: Frames = clip[when, y:y + side, x:x + side]
     if shrink == 2:
         crop = _halved(crop)

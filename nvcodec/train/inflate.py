@@ -78,7 +78,7 @@ def _load_prior(prior: Prior, saved: Mapping[str, Tensor] | Path, path: Path) ->
                          "start from weights of the same --model") from error
 
 
-#: A parameter of a residual block of an encoder or decoder stage, or of the decoder's memory.
+#: A parameter of a residual block of an encoder or decoder stage, or of a memory.
 _ADDABLE = re.compile(r"\b(stages\.\d+\.\d+|memory)\.")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nvcodec.models import lfq
 from nvcodec.models.config import ModelConfig
+from nvcodec.models.memory import remembered
 from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
@@ -45,10 +46,12 @@ class Objective(nn.Module):
         """-> (loss, reconstruction [B, T, H, W, 3], figures)."""
         r = self.recipe
         x = batch.pixels.float() / 127.5 - 1
-        made = self.tokenizer(x, batch.qp, sender(self.signs, batch.qp))
+        draw = torch.Generator().manual_seed(seed)
+        made = self.tokenizer(x, batch.qp, sender(self.signs, batch.qp),
+                              self._reminder(x, batch.qp, draw))
         y, z, q = made.pictures.float(), made.z, made.signs
         count = max(r.lpips_frames, round(r.lpips_share * x.shape[1]))
-        picked = pick_frames(y, x, count, torch.Generator().manual_seed(seed))
+        picked = pick_frames(y, x, count, draw)
         loss, l1, lpips = distortion(r, self.perceptual, y, x, picked)
         loss = loss + r.commitment * lfq.commitment(z)
         sample, total = lfq.entropy_terms(z)
@@ -64,6 +67,16 @@ class Objective(nn.Module):
         figures["loss"] = loss
         figures["dead_bits"] = ((z > 0).float().mean((0, 1, 2, 3)) * 2 - 1).abs().gt(0.98).sum()
         return loss, y, {k: float(v.detach()) for k, v in figures.items()}
+
+    @torch.no_grad()
+    def _reminder(self, x: Tensor, qp: Tensor, draw: torch.Generator) -> Tensor | None:
+        """Pictures [B, H, W, 3] between each clip's first and what is decoded of it, or None."""
+        if not self.tokenizer.config.memory or float(
+                torch.rand((), generator=draw)) >= self.recipe.reminded:
+            return None
+        made = self.tokenizer(x[:, :1], qp).pictures.float()
+        share = torch.rand(len(x), 1, 1, 1, 1, generator=draw).to(x.device)
+        return remembered(torch.lerp(x[:, :1], made, share))
 
     def _add_rate(self, loss: Tensor, q: Tensor, batch: Batch,
                   progress: float) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS
-from nvcodec.models.memory import Memory, remembered
+from nvcodec.models.memory import KEEP, Memory, remembered, worth_keeping
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from tests.awake import awaken
 
@@ -68,12 +68,48 @@ def test_the_encoder_sees_the_pictures_that_a_decoder_makes(model: Tokenizer) ->
 @torch.inference_mode()
 def test_the_gate_opens_where_pictures_are_alike(memory: Memory) -> None:
     before, h = torch.rand(1, 32, 32, 3) - 0.5, torch.zeros(1, 4, 8, 8, CONFIG.decoder_channels[0])
+    made_anew = -torch.ones(1, 1, 4, 4, CONFIG.token_bits)
     near = before[:, None] + 0.01 * torch.randn(1, 4, 32, 32, 3)
-    mixed = memory.blend(near, before, h)
+    mixed = memory.blend(near, before, h, made_anew)
     assert (mixed - before[:, None]).abs().mean() < 0.5 * (near - before[:, None]).abs().mean()
     far = -before[:, None].expand(-1, 4, -1, -1, -1)
-    mixed = memory.blend(far, before, h)
+    mixed = memory.blend(far, before, h, made_anew)
     assert (mixed - far).abs().mean() < 0.2 * (far - before[:, None]).abs().mean()
+
+
+@torch.inference_mode()
+def test_a_token_can_say_to_keep_the_last_picture(memory: Memory) -> None:
+    before = 0.4 * torch.rand(1, 32, 32, 3)
+    made, h = before[:, None] + 0.1, torch.zeros(1, 1, 8, 8, CONFIG.decoder_channels[0])
+    tokens = torch.full((1, 1, 4, 4, CONFIG.token_bits), -1.0)
+    tokens[:, :, :, :2, KEEP] = 1
+    gone = (memory.blend(made, before, h, tokens) - before[:, None]).abs().mean((0, 1, 2, 4))
+    assert gone[:8].max() < 0.25 * gone[-8:].min()
+
+
+def test_pictures_that_are_off_by_less_than_their_texture_are_kept() -> None:
+    x = torch.rand(2, 4, 16, 24, 3) * 2 - 1
+    same = worth_keeping(x, torch.zeros_like(x), CONFIG)
+    other = worth_keeping(x, x - 2 * torch.rand_like(x) + 1, CONFIG)
+    assert same.shape == other.shape == (2, 1, 2, 3)
+    assert (same > 1).all() and (other < 0).all()
+    assert worth_keeping(x[:, :1], torch.zeros_like(x[:, :1]), CONFIG).shape == (2, 1, 2, 3)
+
+
+@torch.inference_mode()
+def test_a_first_picture_keeps_nothing_and_a_known_one_is_kept(model: Tokenizer) -> None:
+    x = torch.rand(1, 1, 32, 32, 3) * 2 - 1
+    assert (model(x, 9).signs[..., KEEP] == -1).all()
+    known = model(x, 9, before=x[:, 0])
+    assert (known.signs[..., KEEP] == 1).all()
+
+
+def test_a_loop_can_begin_at_a_given_picture(model: Tokenizer) -> None:
+    x = torch.rand(2, 5, 32, 32, 3) * 2 - 1
+    level = torch.tensor([4, 40])
+    with torch.inference_mode():
+        reminded = model(x, level, before=x[:, 0])
+        assert not torch.allclose(reminded.pictures[:, 0], model(x, level).pictures[:, 0])
 
 
 @given(st.integers(0, 255), st.floats(-0.49, 0.49))

@@ -43,6 +43,9 @@ class Recipe:
     stills: float = 0.3
     #: Share of the other clips that are photos, standing still or panned over.
     panned: float = 0.2
+    #: Share of steps whose clips begin with a memory of their first frame, anywhere between as it
+    #: is and as it comes out. Its own pictures alone never teach a loop to keep one that is good.
+    reminded: float = 0.0
     #: qp are 64 * u**qp_skew for u uniform in [0, 1): below 1 the high ones come more often.
     qp_skew: float = 1.0
     #: "adamw", or "muon" for kernels with AdamW for the rest.
@@ -87,7 +90,8 @@ CODEC = Recipe(
 
 # Going on from weights that know the price of bits: it holds from the first step.
 TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3,
-               lpips=2.0, coarse=1.0, lambda_low=0.1, lambda_high=24.0, stills=0.15, panned=0.3)
+               lpips=2.0, coarse=1.0, lambda_low=0.1, lambda_high=24.0, stills=0.05, panned=0.3,
+               qp_skew=0.65, reminded=0.5)
 
 RECIPES = {
     r.name: r
