@@ -13,7 +13,7 @@ def awaken(model: Tokenizer) -> Tokenizer:
     import torch
 
     memory = model.decoder.memory
-    assert memory is not None
-    for conv in (memory.recall, memory.skip, memory.gate, memory.correct.conv):
+    assert memory is not None and memory.correction is not None
+    for conv in (memory.recall, memory.skip, memory.gate, memory.correction.out.conv):
         torch.nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
     return model

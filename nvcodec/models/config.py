@@ -21,6 +21,11 @@ BLOCK_KERNELS: dict[str, tuple[Triple, ...]] = {
 }
 
 
+#: The bit of a token that says whether to keep the last picture. Any would do: this one said least
+#: in the weights that training went on from.
+KEEP = 13
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes of one tokenizer. Tuples run from the highest resolution to the latent one.
@@ -51,6 +56,8 @@ class ModelConfig:
     #: Closed loop: encoder and decoder see the last decoded picture, so that tokens say what is
     #: new instead of all of it again (beyond the paper).
     memory: bool = False
+    #: One bit of a token keeps that picture as it is, and what is kept is corrected.
+    keeps: bool = False
     token_bits: int = 18
     #: Width of the qp embedding; 0 means the model has one rate only.
     qp_width: int = 0
@@ -65,6 +72,8 @@ class ModelConfig:
                 raise ValueError(f"{field} needs {stages} entries, one for each stage")
         if self.memory and (self.patch == 1 or self.strides[0][0] != 1):
             raise ValueError("a memory needs a patch, and a first stride over space alone")
+        if self.keeps and not (self.memory and self.token_bits > KEEP):
+            raise ValueError("what keeps needs a memory, and a bit for it")
         if self.patch not in (1, 2 ** (len(self.head_channels) + 1)):
             raise ValueError("head_channels needs log2(patch) - 1 entries")
 
@@ -98,7 +107,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, qp_width=16, prior_widths=(16, 24, 16),
+            time_down_side=1, memory=True, keeps=True, qp_width=16, prior_widths=(16, 24, 16),
         ),
         ModelConfig(
             name="s",
@@ -107,7 +116,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, qp_width=64,
+            time_down_side=1, memory=True, keeps=True, qp_width=64,
         ),
         ModelConfig(
             name="b",
@@ -116,7 +125,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, qp_width=128,
+            time_down_side=1, memory=True, keeps=True, qp_width=128,
         ),
         ModelConfig(
             name="magvit2",

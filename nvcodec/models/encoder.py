@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.blocks import ResBlock
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.config import KEEP, ModelConfig
 from nvcodec.models.conv import CausalConv3d, ChannelNorm, StreamState, space_to_depth
-from nvcodec.models.memory import KEEP, worth_keeping
+from nvcodec.models.memory import worth_keeping
 
 
 class Encoder(nn.Module):
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
                 h = self.downs[i](h, state)
         z = self.out(F.silu(self.norm(h, qp)))
         z = F.normalize(z.float(), dim=-1) * z.shape[-1] ** 0.5
-        if self.config.memory:
+        if self.config.keeps:
             z[..., KEEP] = -1 if before is None else worth_keeping(x, changed, self.config)
         return z
 

@@ -31,7 +31,7 @@ SAMPLED = 200_000
 #: Convolutions that stay in float32: they touch pixels or tokens.
 EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv",
          "decoder.memory.look", "decoder.memory.skip", "decoder.memory.gate",
-         "decoder.memory.correct.conv")
+         "decoder.memory.correction.out.conv")
 
 
 @cache

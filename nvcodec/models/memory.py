@@ -10,18 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.config import KEEP, ModelConfig
 from nvcodec.models.conv import CausalConv3d, Upsample, depth_to_space, space_to_depth
 
 #: Steepness of the gate, so that it learns as fast as what it lets through.
 SLOPE = 4.0
 #: Channels of the correction at half the resolution.
 CORRECTION_WIDTH = 16
-#: The bit of a token that says whether to keep the last picture. Any would do: this one said least
-#: in the weights that training went on from.
-KEEP = 13
 #: Added to distances: four levels of 8 bits.
 FLOOR = 0.03
+#: By how much a picture has to be better than its texture to be kept.
 MARGIN = 0.2
 
 
@@ -48,11 +46,28 @@ def _cells(x: Tensor, config: ModelConfig) -> Tensor:
     return x.float().view(b, frames // time, time, h // space, space, w // space, space, c)
 
 
+class Correction(nn.Module):
+    """What to add to the last picture where it comes through; nothing before it is trained."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        half = config.patch // 2
+        self.fine = Upsample(config.decoder_channels[0], CORRECTION_WIDTH, (1, half, half),
+                             (1, 1, 1))
+        self.out = Upsample(CORRECTION_WIDTH, 3, (1, 2, 2), (1, 3, 3))
+        nn.init.zeros_(self.out.conv.weight)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The decoder's last features [B, T, H/4, W/4, C] -> float32 [B, T, H, W, 3]."""
+        x: Tensor = self.out(F.silu(self.fine(h)))
+        return x.float()
+
+
 class Memory(nn.Module):
     """Three ways into the decoder: features for its core, pixels for its last stage, and a gate
-    that lets the last picture through to the next ones: all of it where the token says so, else
-    more where what is made for them is like it. What has come through is corrected, or a picture
-    that is kept could not get better.
+    that lets the last picture through to the next ones, more where what is made for them is like
+    it. Where the config `keeps`, all of it comes through where the token says so, and what has come
+    through is corrected, or a picture that is kept could not get better.
 
     All but the gate say nothing before they are trained, so that weights without a memory go on.
     """
@@ -68,13 +83,11 @@ class Memory(nn.Module):
         self.skip = CausalConv3d(planes, last, (1, 1, 1))
         self.gate = CausalConv3d(last, config.patch**2, (1, 1, 1))
         #: How much a difference of 1, in pixels from -1 to 1, closes the gate.
-        self.doubt = nn.Parameter(torch.tensor(30.0 / SLOPE))
-        self.fine = Upsample(last, CORRECTION_WIDTH, (1, config.patch // 2, config.patch // 2),
-                             (1, 1, 1))
-        self.correct = Upsample(CORRECTION_WIDTH, 3, (1, 2, 2), (1, 3, 3))
-        for conv in (self.recall, self.skip, self.gate, self.correct.conv):
+        self.doubt = nn.Parameter(torch.tensor(15.0 / SLOPE))
+        self.correction = Correction(config) if config.keeps else None
+        for conv in (self.recall, self.skip, self.gate):
             nn.init.zeros_(conv.weight)
-        nn.init.constant_(self.gate.bias, 3.0 / SLOPE)
+        nn.init.constant_(self.gate.bias, 1.0 / SLOPE)
 
     def features(self, before: Tensor) -> Tensor:
         """The last picture [B, H, W, 3] -> what the core adds to its own, [B, 1, H/8, W/8, C]."""
@@ -89,14 +102,15 @@ class Memory(nn.Module):
         return x
 
     def blend(self, made: Tensor, before: Tensor, h: Tensor, q: Tensor) -> Tensor:
-        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], corrected, mixed as the last
-        features [B, T, H/4, W/4, C], the signs [B, 1, H/8, W/8, bits] and the difference say."""
+        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], mixed as the last features
+        [B, T, H/4, W/4, C], the signs [B, 1, H/8, W/8, bits] and the difference say."""
         made, before = made.float(), before[:, None].float()
         open_ = depth_to_space(self.gate(h), self.patch).float()
         share = torch.sigmoid(SLOPE * (open_ - self.doubt * self._difference(made, before)))
+        if self.correction is None:
+            return torch.lerp(made, before.expand_as(made), share)
         share = torch.lerp(share, torch.ones_like(share), _kept(q, made.shape[2:4]))
-        correction = self.correct(F.silu(self.fine(h))).float()
-        return torch.lerp(made, before + correction, share)
+        return torch.lerp(made, before + self.correction(h), share)
 
     def _difference(self, made: Tensor, before: Tensor) -> Tensor:
         """Mean distance around each pixel, over three blocks by three: [B, T, H, W, 1]."""

@@ -130,8 +130,10 @@ def _folders() -> Iterator[Path]:
 
 
 def _config(entry: dict[str, Any]) -> ModelConfig:
-    """Sizes of an entry's network; the first releases had no memory to tell of."""
-    return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)))
+    """Sizes of an entry's network; earlier releases had no memory to tell of, or one that does not
+    keep."""
+    return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)),
+                   keeps=bool(entry.get("keeps", False)))
 
 
 def read_index(folder: Path) -> Iterator[Release]:

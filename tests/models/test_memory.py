@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.models import lfq
-from nvcodec.models.config import CONFIGS
-from nvcodec.models.memory import KEEP, Memory, remembered, worth_keeping
+from nvcodec.models.config import CONFIGS, KEEP
+from nvcodec.models.memory import Memory, remembered, worth_keeping
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from tests.awake import awaken
 
@@ -31,7 +31,7 @@ def memory() -> Memory:
 
 
 def test_the_first_picture_has_nothing_before_it(model: Tokenizer) -> None:
-    bare = Tokenizer(replace(CONFIG, memory=False)).eval()
+    bare = Tokenizer(replace(CONFIG, memory=False, keeps=False)).eval()
     bare.load_state_dict({k: v for k, v in model.state_dict().items() if "memory" not in k
                           and k != "encoder.stem.weight"}, strict=False)
     q = torch.randn(1, 3, 4, 4, 18).sign()
@@ -127,6 +127,20 @@ def test_gradients_go_through_the_rounding() -> None:
     assert not x.grad[:, 0].any() and bool((x.grad[:, 1] == 1).all())
 
 
+def test_weights_from_before_pictures_were_kept_go_on_as_they_were() -> None:
+    torch.manual_seed(3)
+    old = Tokenizer(replace(CONFIG, keeps=False)).eval()
+    x = torch.rand(1, 5, 32, 32, 3) * 2 - 1
+    with torch.inference_mode():
+        made = old(x, 9)
+        tokens = made.signs.clone()
+        tokens[..., KEEP] *= -1
+        assert not torch.equal(old.decode(tokens, 9)[:, :1], made.pictures[:, :1])
+    assert old.decoder.memory is not None and old.decoder.memory.correction is None
+
+
 def test_what_a_memory_needs_is_checked() -> None:
+    with pytest.raises(ValueError, match="needs a memory, and a bit"):
+        replace(CONFIGS["magvit2"], keeps=True)
     with pytest.raises(ValueError, match="memory needs a patch"):
         replace(CONFIGS["magvit2"], memory=True)
