@@ -147,10 +147,10 @@ def test_high_qp_come_more_often_where_the_recipe_says_so(
     spec = RunSpec(out=tmp_path / "run", data=(data,), model="tiny", batch=4, frames=(5,), size=32,
                    device="cpu")
     shares = {}
-    for recipe in ("tune", "finish"):
+    for recipe in ("codec", "finish"):
         trainer = Trainer(replace(spec, recipe=recipe))
         qp = torch.cat([trainer._cut(step).qp for step in range(100)])
         assert qp.min() >= 0 and qp.max() <= 63
         shares[recipe] = float((qp >= 32).float().mean())
-    assert shares["tune"] == pytest.approx(0.5, abs=0.08)
+    assert shares["codec"] == pytest.approx(0.5, abs=0.08)
     assert shares["finish"] == pytest.approx(1 - 0.5**(1 / RECIPES["finish"].qp_skew), abs=0.08)
