@@ -56,7 +56,8 @@ class ModelConfig:
     #: Closed loop: encoder and decoder see the last decoded picture, so that tokens say what is
     #: new instead of all of it again (beyond the paper).
     memory: bool = False
-    #: One bit of a token keeps that picture as it is, and what is kept is corrected.
+    #: One bit of a token keeps that picture as it is, and what is kept is corrected. Not in `s` and
+    #: `b`, as it has measured no better yet.
     keeps: bool = False
     token_bits: int = 18
     #: Width of the qp embedding; 0 means the model has one rate only.
@@ -116,7 +117,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, keeps=True, qp_width=64,
+            time_down_side=1, memory=True, qp_width=64,
         ),
         ModelConfig(
             name="b",
@@ -125,7 +126,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, keeps=True, qp_width=128,
+            time_down_side=1, memory=True, qp_width=128,
         ),
         ModelConfig(
             name="magvit2",

@@ -62,13 +62,13 @@ def span(source: Path, tmp_path: Path, **part: object) -> tuple[float, float]:
     {"duration": 1.0, "keyint": 7},                  # many, with a short one at the end
     {"start": 0.7, "duration": 0.7, "keyint": 7},    # not from the start
 ], ids=["one", "two", "many", "part"])
-@pytest.mark.parametrize("where", [0.3, 0.8])
+@pytest.mark.parametrize("where", [0.3, 0.7])
 def test_bpp(part: dict[str, float], where: float, carphone: Path, tmp_path: Path) -> None:
     low, high = span(carphone, tmp_path, **part)
     wish = low + where * (high - low)
     report = coded(carphone, tmp_path, bpp=wish, verify=True, **part)
     assert report.bpp == pytest.approx(wish, rel=0.02) == report.wanted_bpp
-    assert not report.warnings and report.reach is None and 1 <= report.passes < 10
+    assert not report.warnings and report.reach is None and 1 < report.passes < 10
 
 
 def test_bitrate(carphone: Path, tmp_path: Path) -> None:
