@@ -44,8 +44,8 @@ class Recipe:
     #: Share of the other clips that are photos, standing still or panned over.
     panned: float = 0.2
     #: Where the config keeps pictures: share of steps whose clips begin with a memory of their
-    #: first frame, anywhere between as it is and as it comes out. Its own pictures alone never teach
-    #: a loop to keep one that is good.
+    #: first frame, anywhere between as it is and as it comes out. Its own pictures alone never
+    #: teach a loop to keep one that is good.
     reminded: float = 0.0
     #: qp are 64 * u**qp_skew for u uniform in [0, 1): below 1 the high ones come more often.
     qp_skew: float = 1.0
