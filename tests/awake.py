@@ -13,7 +13,10 @@ def awaken(model: Tokenizer) -> Tokenizer:
     import torch
 
     memory = model.decoder.memory
-    assert memory is not None and memory.correction is not None
-    for conv in (memory.recall, memory.skip, memory.gate, memory.correction.out.conv):
+    assert memory is not None
+    convs = [memory.recall, memory.skip, memory.gate]
+    if memory.correction is not None:
+        convs.append(memory.correction.out.conv)
+    for conv in convs:
         torch.nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
     return model
