@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from nvcodec.errors import OutputError
-from nvcodec.video.atomic import atomic_output
+from nvcodec.video.atomic import atomic_output, remove_leftovers
 
 try:
     import fcntl
@@ -64,6 +64,7 @@ class Manifest:
         except OSError as error:
             raise OutputError(f"{folder}: another batch writes there",
                               "wait for it, or name another folder") from error
+        remove_leftovers(self.path)  # of a batch that was killed as it wrote its manifest
 
     def _read(self) -> dict[str, Entry]:
         if not self.path.exists():

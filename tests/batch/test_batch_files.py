@@ -99,3 +99,10 @@ def test_one_batch_at_a_time(tmp_path: Path) -> None:
     with Manifest(tmp_path / "out") as second:
         assert second.files == {"a.mp4": {"status": "done"}}
     assert json.loads((tmp_path / "out" / NAME).read_text())["version"] == 1
+
+
+def test_a_killed_batch_leaves_no_half_manifest(tmp_path: Path) -> None:
+    half = tmp_path / f".{NAME}.0123abcd.part"
+    half.write_text("{")
+    with Manifest(tmp_path) as manifest:
+        assert not manifest.files and not half.exists()
