@@ -101,18 +101,20 @@ class ClipPool:
         rng = np.random.default_rng((self.seed, step, rank))
         return torch.from_numpy(np.stack([self._crop(rng, shape) for _ in range(shape.batch)]))
 
-    def validation(self, shape: ClipShape) -> torch.Tensor:
-        """uint8 [N, T, size, size, 3]: a centre crop of each held-out video that is big enough."""
-        crops = []
+    def validation(self, frames: int, side: int) -> list[torch.Tensor]:
+        """uint8 [frames, H, W, 3], the centre of each held-out video that is long enough.
+
+        H and W are `side`, or the whole picture's where that is smaller.
+        """
+        clips = []
         for clip in self.held:
-            _, h, w, _ = clip.shape
-            if len(clip) >= shape.frames and min(h, w) >= shape.size:
-                y, x = (h - shape.size) // 2, (w - shape.size) // 2
-                crops.append(clip[:shape.frames, y:y + shape.size, x:x + shape.size])
-        if not crops:
-            raise InputError("no held-out video is large and long enough to validate on",
-                             "add clips, or lower --size and --frames")
-        return torch.from_numpy(np.stack(crops))
+            if len(clip) >= frames:
+                y, x = (max(n - side, 0) // 2 for n in clip.shape[1:3])
+                clips.append(torch.from_numpy(clip[:frames, y:y + side, x:x + side].copy()))
+        if not clips:
+            raise InputError("no held-out video is long enough to validate on",
+                             "add clips, or lower --frames")
+        return clips
 
     def _crop(self, rng: np.random.Generator, shape: ClipShape) -> Frames:
         for _ in range(100):

@@ -31,8 +31,9 @@ from nvcodec.train.recipes import RECIPES, Recipe
 from nvcodec.train.signs import Signs
 from nvcodec.train.watch import evaluate, write_sheet
 
-#: Frames of each clip that validation sees, at most.
-WATCHED_FRAMES = 33
+#: What validation sees at most: so many clips, frames of each, and pixels along a side. Crops of
+#: the training size would hide what goes wrong far from a border.
+WATCHED_CLIPS, WATCHED_FRAMES, WATCHED_SIDE = 8, 33, 352
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,8 @@ def _report(trainer: Trainer, figures: dict[str, float], bar: Any, log: Path) ->
 
 def _watch(trainer: Trainer, log: Path) -> None:
     spec = trainer.spec
-    clips = trainer.pool.validation(ClipShape(1, min(WATCHED_FRAMES, max(spec.frames)), spec.size))
-    rows, pairs = evaluate(trainer.objective, trainer.ema.shadow, clips.to(trainer.device))
+    clips = trainer.pool.validation(min(WATCHED_FRAMES, max(spec.frames)), WATCHED_SIDE)
+    rows, pairs = evaluate(trainer.objective, trainer.ema.shadow,
+                           [c.to(trainer.device) for c in clips[:WATCHED_CLIPS]])
     append_log(log, {"step": trainer.step, "minutes": trainer.seconds / 60, "validation": rows})
     write_sheet(pairs, spec.out / f"sheet-{trainer.step:07d}.png")

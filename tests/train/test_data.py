@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nvcodec.errors import InputError
 from nvcodec.train.data import ClipPool, ClipShape, _pan, _random_crop
 from nvcodec.video.stills import write_png
 
@@ -41,9 +43,26 @@ def test_pans_stay_inside_the_photo_and_move_evenly(seed: int) -> None:
         assert np.ptp(steps) <= 1
 
 
-def test_photos_alone_are_enough(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
+def _photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
     for i in range(2):
-        write_png(tmp_path / "data" / f"{i}.png", np.full((80, 80, 3), 40 * i, np.uint8))
-    pool = ClipPool([tmp_path / "data"], tmp_path / "cache", seed=0)
+        write_png(folder / f"{i}.png", np.full((80, 80, 3), 40 * i, np.uint8))
+    return folder
+
+
+def test_photos_alone_are_enough(tmp_path: Path) -> None:
+    pool = ClipPool([_photos(tmp_path)], tmp_path / "cache", seed=0)
     assert pool.batch(0, ClipShape(3, 5, 64)).shape == (3, 5, 64, 64, 3)
+
+
+def test_validation_sees_the_centre_of_every_long_clip(tmp_path: Path) -> None:
+    pool = ClipPool([_photos(tmp_path)], tmp_path / "cache", seed=0)
+    where = np.stack(np.mgrid[:70, :100], axis=-1)[None].repeat(5, axis=0)
+    frames = np.concatenate((where, where[..., :1]), axis=-1).astype(np.uint8)
+    pool.held = [frames, frames[:4], frames[:, :65, :66]]
+    wide, narrow = pool.validation(5, 80)
+    assert wide.shape == (5, 70, 80, 3) and narrow.shape == (5, 65, 66, 3)
+    assert wide[0, 0, 0].tolist() == [0, 10, 0]
+    with pytest.raises(InputError, match="lower --frames"):
+        pool.validation(6, 80)

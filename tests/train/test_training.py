@@ -29,6 +29,8 @@ from nvcodec.train.mean import mean_run
 from nvcodec.train.objective import Objective
 from nvcodec.train.optim import orthogonalize
 from nvcodec.train.recipes import RECIPES
+from nvcodec.train.watch import evaluate, write_sheet
+from nvcodec.video.reader import open_video
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,21 @@ def test_a_run_leaves_checkpoint_log_and_sheet(spec: RunSpec) -> None:
     assert not list(out.glob("*.part"))
     train(replace(spec, steps=12), resume=True, quiet=True)
     assert load_checkpoint(out / "checkpoint.pt")["step"] == 12
+
+
+def test_validation_takes_pictures_of_any_size(spec: RunSpec, tmp_path: Path) -> None:
+    trainer = Trainer(spec)
+    before = trainer.objective.tokenizer.state_dict()
+    clips = [torch.full((5, h, w, 3), 90, dtype=torch.uint8) for h, w in ((33, 50), (64, 40))]
+    rows, pairs = evaluate(trainer.objective, trainer.ema.shadow, clips)
+    assert [tuple(p.shape) for p in pairs] == [(2, 33, 50, 3), (2, 64, 40, 3)]
+    assert all((p[0] == 90).all() for p in pairs)
+    assert all(np.isfinite(list(r.values())).all() and r["bpp"] > 0 for r in rows)
+    after = trainer.objective.tokenizer.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    write_sheet(pairs, tmp_path / "sheet.png")
+    with open_video(tmp_path / "sheet.png") as sheet:
+        assert next(iter(sheet.frames())).rgb.shape == (66, 80, 3)
 
 
 def test_a_loop_is_not_compiled(spec: RunSpec) -> None:

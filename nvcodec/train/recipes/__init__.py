@@ -91,8 +91,8 @@ CODEC = Recipe(
 
 # Going on from weights that know the price of bits: it holds from the first step.
 TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3,
-               l1=0.5, lpips=2.0, coarse=1.0, lambda_low=0.1, lambda_high=24.0, stills=0.05, panned=0.3,
-               qp_skew=0.65, reminded=0.5)
+               l1=0.5, lpips=2.0, coarse=1.0, lambda_low=0.1, lambda_high=24.0, stills=0.05,
+               panned=0.3, qp_skew=0.65, reminded=0.5)
 
 RECIPES = {
     r.name: r
