@@ -101,16 +101,15 @@ class ClipPool:
         rng = np.random.default_rng((self.seed, step, rank))
         return torch.from_numpy(np.stack([self._crop(rng, shape) for _ in range(shape.batch)]))
 
-    def validation(self, frames: int, side: int) -> list[torch.Tensor]:
-        """uint8 [frames, H, W, 3], the centre of each held-out video that is long enough.
+    def validation(self, most: int, frames: int, side: int) -> list[torch.Tensor]:
+        """uint8 [frames, H, W, 3], the centres of at most `most` held-out videos of that length.
 
         H and W are `side`, or the whole picture's where that is smaller.
         """
         clips = []
-        for clip in self.held:
-            if len(clip) >= frames:
-                y, x = (max(n - side, 0) // 2 for n in clip.shape[1:3])
-                clips.append(torch.from_numpy(clip[:frames, y:y + side, x:x + side].copy()))
+        for clip in [c for c in self.held if len(c) >= frames][:most]:
+            y, x = (max(n - side, 0) // 2 for n in clip.shape[1:3])
+            clips.append(torch.from_numpy(clip[:frames, y:y + side, x:x + side].copy()))
         if not clips:
             raise InputError("no held-out video is long enough to validate on",
                              "add clips, or lower --frames")

@@ -296,8 +296,9 @@ def _report(trainer: Trainer, figures: dict[str, float], bar: Any, log: Path) ->
 
 def _watch(trainer: Trainer, log: Path) -> None:
     spec = trainer.spec
-    clips = trainer.pool.validation(min(WATCHED_FRAMES, max(spec.frames)), WATCHED_SIDE)
+    clips = trainer.pool.validation(WATCHED_CLIPS, min(WATCHED_FRAMES, max(spec.frames)),
+                                    WATCHED_SIDE)
     rows, pairs = evaluate(trainer.objective, trainer.ema.shadow,
-                           [c.to(trainer.device) for c in clips[:WATCHED_CLIPS]])
+                           [c.to(trainer.device) for c in clips])
     append_log(log, {"step": trainer.step, "minutes": trainer.seconds / 60, "validation": rows})
     write_sheet(pairs, spec.out / f"sheet-{trainer.step:07d}.png")

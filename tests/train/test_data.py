@@ -61,8 +61,9 @@ def test_validation_sees_the_centre_of_every_long_clip(tmp_path: Path) -> None:
     where = np.stack(np.mgrid[:70, :100], axis=-1)[None].repeat(5, axis=0)
     frames = np.concatenate((where, where[..., :1]), axis=-1).astype(np.uint8)
     pool.held = [frames, frames[:4], frames[:, :65, :66]]
-    wide, narrow = pool.validation(5, 80)
+    wide, narrow = pool.validation(9, 5, 80)
     assert wide.shape == (5, 70, 80, 3) and narrow.shape == (5, 65, 66, 3)
     assert wide[0, 0, 0].tolist() == [0, 10, 0]
+    assert len(pool.validation(1, 5, 80)) == 1
     with pytest.raises(InputError, match="lower --frames"):
-        pool.validation(6, 80)
+        pool.validation(9, 6, 80)
