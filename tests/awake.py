@@ -14,9 +14,6 @@ def awaken(model: Tokenizer) -> Tokenizer:
 
     memory = model.decoder.memory
     assert memory is not None
-    convs = [memory.recall, memory.skip, memory.gate]
-    if memory.correction is not None:
-        convs.append(memory.correction.out.conv)
-    for conv in convs:
+    for conv in (memory.recall, memory.skip, memory.gate, memory.correction.out.conv):
         torch.nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
     return model

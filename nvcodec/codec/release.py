@@ -45,7 +45,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
     data_bytes = save(weights, metadata={"config": config.name})
     (out / f"{name}.safetensors").write_bytes(data_bytes)
     entry: dict[str, Any] = {
-        "config": config.name, "memory": config.memory, "keeps": config.keeps,
+        "config": config.name, "memory": config.memory,
         "weights": f"{name}.safetensors",
         "sha256": hashlib.sha256(data_bytes).hexdigest(), "default_qp": default_qp,
         "rdo": rdo,

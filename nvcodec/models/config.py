@@ -21,9 +21,10 @@ BLOCK_KERNELS: dict[str, tuple[Triple, ...]] = {
 }
 
 
-#: The bit of a token that says whether to keep the last picture. Any would do: this one said least
-#: in the weights that training went on from.
-KEEP = 13
+#: The bits of a token that say whether to keep what is expected, whether that is next to right, and
+#: where motion departs from what was foretold (`steering`). They come first, so that the prior knows
+#: them when it codes the others.
+KEEP, FINE, STEER = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,9 @@ class ModelConfig:
     time_down_side: int = 3
     #: A norm in front of every convolution (the paper), or of the first in each block (speed).
     norm_every_conv: bool = False
-    #: Closed loop: encoder and decoder see the last decoded picture, so that tokens say what is
-    #: new instead of all of it again (beyond the paper).
+    #: Closed loop: encoder and decoder expect pictures to go on as decoded ones did, so that tokens
+    #: say what is new instead of all of it again (beyond the paper).
     memory: bool = False
-    #: One bit of a token keeps that picture as it is, and what is kept is corrected. Not in `s` and
-    #: `b`, as it has measured no better yet.
-    keeps: bool = False
     token_bits: int = 18
     #: Width of the qp embedding; 0 means the model has one rate only.
     qp_width: int = 0
@@ -71,10 +69,10 @@ class ModelConfig:
                       "block_kinds"):
             if len(getattr(self, field)) != stages:
                 raise ValueError(f"{field} needs {stages} entries, one for each stage")
-        if self.memory and (self.patch == 1 or self.strides[0][0] != 1):
-            raise ValueError("a memory needs a patch, and a first stride over space alone")
-        if self.keeps and not (self.memory and self.token_bits > KEEP):
-            raise ValueError("what keeps needs a memory, and a bit for it")
+        if self.memory and (self.patch == 1 or self.strides[0][0] != 1
+                            or self.token_bits <= max(KEEP, FINE, STEER)):
+            raise ValueError("a memory needs a patch, a first stride over space alone, and bits "
+                             "that say what to keep and where it moves")
         if self.patch not in (1, 2 ** (len(self.head_channels) + 1)):
             raise ValueError("head_channels needs log2(patch) - 1 entries")
 
@@ -108,7 +106,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, keeps=True, qp_width=16, prior_widths=(16, 24, 16),
+            time_down_side=1, memory=True, qp_width=16, prior_widths=(16, 24, 16),
         ),
         ModelConfig(
             name="s",

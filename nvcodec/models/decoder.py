@@ -45,7 +45,7 @@ class Decoder(nn.Module):
                 before: Tensor | None = None) -> Tensor:
         """[B, 1 + t, H/8, W/8, bits] in {-1, 1} -> [B, 1 + s*t, H, W, 3], about [-1, 1].
 
-        `before` is the last decoded picture [B, H, W, 3], None at the start of a segment.
+        `before` holds the pictures that are expected, None at the start of a segment.
         """
         memory = self.memory
         h = self.stem(q, state)

@@ -29,7 +29,7 @@ INSIDE = 0.9999
 #: Inputs that a quantile is taken from, at most.
 SAMPLED = 200_000
 #: Convolutions that stay in float32: they touch pixels or tokens.
-EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv",
+EDGES = ("encoder.stem", "encoder.memory", "encoder.out", "decoder.stem", "decoder.head.out.conv",
          "decoder.memory.look", "decoder.memory.skip", "decoder.memory.gate",
          "decoder.memory.correction.out.conv")
 

@@ -1,42 +1,96 @@
-"""The last decoded picture, as the decoder uses it for the next ones. Layout [B, T, H, W, C].
+"""What decoded pictures say of the next ones, and what is made of it. Layout [B, T, H, W, C].
 
-This closes the loop: the encoder knows that picture too, so that tokens say what is new. What
-stands still is refined from one latent frame to the next.
+This closes the loop: the encoder knows those pictures too, so that tokens say what is new. What
+stands still, or moves on as it did, is refined from one latent frame to the next.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models.config import KEEP, ModelConfig
+from nvcodec.models.config import FINE, KEEP, ModelConfig
 from nvcodec.models.conv import CausalConv3d, Upsample, depth_to_space, space_to_depth
+from nvcodec.models.motion import carried_on, motion
 
 #: Steepness of the gate, so that it learns as fast as what it lets through.
 SLOPE = 4.0
 #: Channels of the correction at half the resolution.
 CORRECTION_WIDTH = 16
+#: A mean distance, in pixels from -1 to 1, that is near enough anywhere; one that is next to none.
+NEAR, NEXT_TO_NONE = 0.01, 0.03
 #: Added to distances: four levels of 8 bits.
 FLOOR = 0.03
-#: By how much a picture has to be better than its texture to be kept.
-MARGIN = 0.2
+#: By how much more what is kept may be off at qp 63 than at qp 0: it saves bits.
+SPARED = 0.5
+#: What a picture made anew still counts, of what it would, in what is kept, and where that is next
+#: to right. The mean of two is nearer than either; and what counts for nothing is never learned.
+KEPT_ANEW, FINE_ANEW = 0.5, 0.1
+#: What a correction counts where the picture is next to right.
+FINE_STEP = 0.3
+#: Distances much smaller than this one look as large to the encoder as they are small.
+FAINT = 0.05
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the encoder expects of a turn.
+
+    Attributes:
+        pictures: float32 [B, T, H, W, 3].
+        keep: values [B, 1, H/8, W/8], above zero where that is to be kept.
+        fine: of the same shape, above zero where it is next to right.
+        steered: where tokens say how motion departs, bool [B, H/8, W/8]; None after a given
+            picture.
+    """
+
+    pictures: Tensor
+    keep: Tensor
+    fine: Tensor
+    steered: Tensor | None
 
 
 @torch.no_grad()
-def worth_keeping(x: Tensor, changed: Tensor, config: ModelConfig) -> Tensor:
-    """Source and its difference to the last picture, [B, T, H, W, 3] with T = 1 or s*t -> values
-    [B, t, H/8, W/8], above zero where the last picture is to be kept.
+def worth_keeping(x: Tensor, changed: Tensor, qp: Tensor,
+                  config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Source and its difference to what is expected, [B, T, H, W, 3] with T = 1 or s*t, and qp [B]
+    or one -> `keep` and `fine` of an outlook.
 
-    It is where that picture is off by less than the source is from its own mean in the cell of a
-    token, which is about how far off a decoded picture is. A rule and not learned: straight through
-    a sign, gradients see the price of a bit but not the picture that is lost without it, as a
-    picture that was kept has next to no error left to learn from.
+    To be kept is what is off by less than the source is from its own mean in the cell of a
+    token, which is about how far off a picture made anew is at low qp; at high qp it is further. A
+    rule and not learned: straight through a sign, gradients see the price of a bit but not the
+    picture that is lost without it, as a picture that was kept has next to no error left to learn
+    from.
     """
     source = _cells(x, config)
     texture = source - source.mean((4, 6), keepdim=True)
-    off, seen = (d.abs().mean((2, 4, 6, 7)) + FLOOR for d in (_cells(changed, config), texture))
-    return 2 * (seen / off).log() - MARGIN
+    off, seen = (d.abs().mean((2, 4, 6, 7)) for d in (_cells(changed, config), texture))
+    spared = (1 + SPARED * (qp.float() / 63) ** 2).view(-1, 1, 1, 1)
+    keep = (spared * (seen + NEAR + FLOOR) / (off + FLOOR)).log()
+    return 2 * keep, 2 * ((NEXT_TO_NONE + FLOOR) / (off + FLOOR)).log()
+
+
+def magnified(changed: Tensor) -> Tensor:
+    """Differences from -2 to 2, the small ones enlarged, so that what is left to correct is seen
+    however little it is."""
+    return torch.asinh(changed.float() / FAINT).mul(0.3).to(changed.dtype)
+
+
+def foretold(known: Tensor) -> Tensor:
+    """The last pictures of one turn or two [B, n, H, W, 3], older first -> how far everything will
+    move in the next turn, [B, 2, H/4, W/4] in pixels: as far as in the last one."""
+    b, n, h, w, _ = known.shape
+    return known.new_zeros(b, 2, h // 4, w // 4) if n == 1 else motion(known[:, 0], known[:, 1])
+
+
+def expected(known: Tensor, flow: Tensor, frames: int) -> Tensor:
+    """Pictures as in `foretold` and the motion of a turn -> the turn's `frames` pictures before
+    anything else is said of them, float32 [B, frames, H, W, 3]."""
+    shares = torch.arange(1, frames + 1, device=flow.device) / frames
+    return carried_on(known[:, -1], flow, shares)
 
 
 def _cells(x: Tensor, config: ModelConfig) -> Tensor:
@@ -47,7 +101,7 @@ def _cells(x: Tensor, config: ModelConfig) -> Tensor:
 
 
 class Correction(nn.Module):
-    """What to add to the last picture where it comes through; nothing before it is trained."""
+    """What to add to the expected pictures where they are kept; nothing before it is trained."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -65,9 +119,9 @@ class Correction(nn.Module):
 
 class Memory(nn.Module):
     """Three ways into the decoder: features for its core, pixels for its last stage, and a gate
-    that lets the last picture through to the next ones, more where what is made for them is like
-    it. Where the config `keeps`, all of it comes through where the token says so, and what has come
-    through is corrected, or a picture that is kept could not get better.
+    that lets the expected pictures through, more where what is made anew is like them. All of it
+    comes through where the token says so, and what has come through is corrected, in small steps
+    where the token says that it is next to right: so a picture that is kept gets better.
 
     All but the gate say nothing before they are trained, so that weights without a memory go on.
     """
@@ -84,33 +138,36 @@ class Memory(nn.Module):
         self.gate = CausalConv3d(last, config.patch**2, (1, 1, 1))
         #: How much a difference of 1, in pixels from -1 to 1, closes the gate.
         self.doubt = nn.Parameter(torch.tensor(15.0 / SLOPE))
-        self.correction = Correction(config) if config.keeps else None
+        self.correction = Correction(config)
         for conv in (self.recall, self.skip, self.gate):
             nn.init.zeros_(conv.weight)
         nn.init.constant_(self.gate.bias, 1.0 / SLOPE)
 
     def features(self, before: Tensor) -> Tensor:
-        """The last picture [B, H, W, 3] -> what the core adds to its own, [B, 1, H/8, W/8, C]."""
-        h: Tensor = self.look(space_to_depth(before[:, None], self.patch))
+        """The expected pictures [B, T, H, W, 3] -> what the core adds to its own, from the one in
+        their middle: [B, 1, H/8, W/8, C]."""
+        middle = before.shape[1] // 2
+        h: Tensor = self.look(space_to_depth(before[:, middle:middle + 1], self.patch))
         x: Tensor = self.recall(F.silu(h))
         return x
 
     def hints(self, before: Tensor) -> Tensor:
-        """The last picture [B, H, W, 3] -> what the last stage adds to the features of each of
-        the next, [B, 1, H/4, W/4, C]."""
-        x: Tensor = self.skip(space_to_depth(before[:, None], self.patch))
+        """The expected pictures [B, T, H, W, 3] -> what the last stage adds to its features,
+        [B, T, H/4, W/4, C]."""
+        x: Tensor = self.skip(space_to_depth(before, self.patch))
         return x
 
     def blend(self, made: Tensor, before: Tensor, h: Tensor, q: Tensor) -> Tensor:
-        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], mixed as the last features
+        """Pictures [B, T, H, W, 3] and the expected ones, mixed as the last features
         [B, T, H/4, W/4, C], the signs [B, 1, H/8, W/8, bits] and the difference say."""
-        made, before = made.float(), before[:, None].float()
+        made, before = made.float(), before.float()
         open_ = depth_to_space(self.gate(h), self.patch).float()
         share = torch.sigmoid(SLOPE * (open_ - self.doubt * self._difference(made, before)))
-        if self.correction is None:
-            return torch.lerp(made, before.expand_as(made), share)
-        share = torch.lerp(share, torch.ones_like(share), _kept(q, made.shape[2:4]))
-        return torch.lerp(made, before + self.correction(h), share)
+        kept, fine = _told(q, made.shape[2:4]).split(1, -1)
+        step = 1 - (1 - FINE_STEP) * fine
+        anew = 1 - kept * (1 - (KEPT_ANEW + (FINE_ANEW - KEPT_ANEW) * fine))
+        share = 1 - (1 - share) * anew
+        return torch.lerp(made, before + step * self.correction(h), share)
 
     def _difference(self, made: Tensor, before: Tensor) -> Tensor:
         """Mean distance around each pixel, over three blocks by three: [B, T, H, W, 1]."""
@@ -121,10 +178,12 @@ class Memory(nn.Module):
         return d[:, 0].unflatten(0, made.shape[:2])[..., None]
 
 
-def _kept(q: Tensor, size: torch.Size) -> Tensor:
-    """Signs [B, 1, H/8, W/8, bits] -> share to keep of each pixel, [B, 1, H, W, 1] in 0..1."""
-    told = (q[:, 0, None, :, :, KEEP].float() + 1) / 2
-    return F.interpolate(told, size, mode="bilinear", align_corners=False)[..., None]
+def _told(q: Tensor, size: torch.Size) -> Tensor:
+    """Signs [B, 1, H/8, W/8, bits] -> shares of each pixel to keep, and to keep as next to right:
+    [B, 1, H, W, 2] in 0..1."""
+    keep, fine = ((q[:, 0, :, :, bit].float() + 1) / 2 for bit in (KEEP, FINE))
+    told = torch.stack((keep, keep * fine), 1)
+    return F.interpolate(told, size, mode="bilinear", align_corners=False).movedim(1, -1)[:, None]
 
 
 def remembered(pictures: Tensor) -> Tensor:

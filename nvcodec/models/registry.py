@@ -100,7 +100,7 @@ def fingerprint(release: Release) -> str:
 def load(release: Release, device: torch.device) -> Tokenizer:
     """The release's tokenizer in evaluation mode on `device`, in float32.
 
-    Raises ModelError where the weights do not have the index's hash.
+    Raises ModelError where the weights do not have the index's hash, or do not fit the network.
     """
     import torch
     from safetensors.torch import load as parse
@@ -111,7 +111,11 @@ def load(release: Release, device: torch.device) -> Tokenizer:
     with torch.device("meta"):
         model = Tokenizer(release.config)
     weights = {k: v.to(device, torch.float32) for k, v in parse(data).items()}
-    model.load_state_dict(weights, assign=True)
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise ModelError(f"{release.weights} is of another architecture than this nvcodec's "
+                         f"{release.config.name!r}; install the version that made it") from error
     return model.eval().requires_grad_(False)
 
 
@@ -130,10 +134,8 @@ def _folders() -> Iterator[Path]:
 
 
 def _config(entry: dict[str, Any]) -> ModelConfig:
-    """Sizes of an entry's network; earlier releases had no memory to tell of, or one that does not
-    keep."""
-    return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)),
-                   keeps=bool(entry.get("keeps", False)))
+    """Sizes of an entry's network; earlier releases had no memory to tell of."""
+    return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)))
 
 
 def read_index(folder: Path) -> Iterator[Release]:

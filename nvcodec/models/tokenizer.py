@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from nvcodec.models import lfq
 from nvcodec.models.blocks import QpEmbedding
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.config import STEER, ModelConfig
 from nvcodec.models.conv import StreamState
 from nvcodec.models.decoder import Decoder
 from nvcodec.models.encoder import Encoder
-from nvcodec.models.memory import remembered
+from nvcodec.models.memory import Outlook, expected, foretold, remembered, worth_keeping
+from nvcodec.models.motion import motion
+from nvcodec.models.steering import departure, spelled, spread, told
 
 #: Latent values [B, t, H/8, W/8, bits] -> the signs in {-1, +1} that are sent for them.
 Sent: TypeAlias = Callable[[Tensor], Tensor]
@@ -78,7 +80,8 @@ class Tokenizer(nn.Module):
             x: Tensor = self.decoder(q, embedded, state)
             return x
         state = StreamState() if state is None else state
-        return torch.cat([self._turn(part, embedded, state) for part in q.split(1, dim=1)], 1)
+        return torch.cat([self._turn(part, embedded, state, self._expected(part, state))
+                          for part in q.split(1, dim=1)], 1)
 
     def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize,
                 before: Tensor | None = None) -> Passage:
@@ -87,7 +90,8 @@ class Tokenizer(nn.Module):
         `before` is a picture [B, H, W, 3] that a memory holds from the start, in training only.
         """
         if self.config.memory:
-            state = StreamState() if before is None else StreamState({self.decoder: before})
+            state = StreamState() if before is None else StreamState(
+                {self.decoder: before[:, None]})
             return self._around(x, qp, state, sent)
         z = self.encode(x, qp)
         q = sent(z)
@@ -101,15 +105,54 @@ class Tokenizer(nn.Module):
         frames = x.shape[1]
         pictures, values, signs = [], [], []
         for part in x.split([1] * (frames % stride) + [stride] * (frames // stride), dim=1):
-            values.append(self.encoder(part, embedded, state, state.get(self.decoder)))
+            outlook = self._outlook(part, qp, state)
+            values.append(self.encoder(part, embedded, state, outlook))
             signs.append(sent(values[-1]))
-            pictures.append(self._turn(signs[-1], embedded, state))
+            pictures.append(self._turn(signs[-1], embedded, state,
+                                       self._seen(outlook, signs[-1], state)))
         return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
 
-    def _turn(self, q: Tensor, qp: Tensor | None, state: StreamState) -> Tensor:
-        """Decode one latent frame; its last picture is kept in the stream's state."""
-        x: Tensor = self.decoder(q, qp, state, state.get(self.decoder))
-        state[self.decoder] = remembered(x)
+    def _outlook(self, x: Tensor, qp: Tensor | float, state: StreamState) -> Outlook | None:
+        """What to expect of a turn's pictures [B, T, H, W, 3]; None at the start of a segment."""
+        known, source = state.get(self.decoder), state.get(self)
+        state[self] = last = x[:, -1]
+        if known is None:
+            return None
+        flow, steered = foretold(known), None
+        level = torch.as_tensor(qp, device=x.device).reshape(-1)
+        if source is not None:
+            vectors = departure(known[:, -1], flow, motion(source, last), last, level)
+            steered = spelled(vectors, *(n // self.config.spatial_stride for n in x.shape[2:4]))
+            flow = flow + spread(vectors, flow.shape[2:])
+        pictures = expected(known, flow, x.shape[1])
+        return Outlook(pictures, *worth_keeping(x, x - pictures, level, self.config), steered)
+
+    def _seen(self, outlook: Outlook | None, q: Tensor, state: StreamState) -> Tensor | None:
+        """What the decoder expects of a turn: as the encoder, if that was sent which was meant."""
+        if outlook is None:
+            return None
+        meant = outlook.steered
+        if meant is None or meant.is_meta or torch.equal(meant, q[:, 0, ..., STEER] > 0):
+            return outlook.pictures
+        return self._expected(q, state)
+
+    def _expected(self, q: Tensor, state: StreamState) -> Tensor | None:
+        """What a turn's signs [B, 1, H/8, W/8, bits] and decoded pictures let expect; None at the
+        start of a segment."""
+        known = state.get(self.decoder)
+        if known is None:
+            return None
+        flow = foretold(known)
+        flow = flow + spread(told(q[:, 0, ..., STEER] > 0), flow.shape[2:])
+        return expected(known, flow, self.config.time_stride)
+
+    def _turn(self, q: Tensor, qp: Tensor | None, state: StreamState,
+              before: Tensor | None) -> Tensor:
+        """Decode one latent frame; the last pictures of two turns are kept in the state."""
+        x: Tensor = self.decoder(q, qp, state, before)
+        last = remembered(x)[:, None]
+        known = state.get(self.decoder)
+        state[self.decoder] = last if known is None else torch.cat((known[:, -1:], last), 1)
         return x
 
 

@@ -22,6 +22,8 @@ from nvcodec.video.atomic import atomic_output
 
 #: Frames that go through the encoder at once, after the first.
 STEP = 8
+#: Frames of a clip: a loop says less in its later turns, and most turns of a segment are.
+FRAMES = 65
 Tell = Callable[[int, int], None]
 
 
@@ -33,10 +35,11 @@ class Grid:
     qp: int
 
 
-def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frames: int = 33,
+def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frames: int = FRAMES,
                  seed: int = 0, signs: Signs | None = None,
                  tell: Tell = lambda *_: None) -> list[Grid]:
-    """Each clip (uint8 [T, H, W, 3], its first `frames`) at `each` qp, spread evenly over 0..63.
+    """Each clip (uint8 [T, H, W, 3], its first `frames`, or played forth and back once to have as
+    many) at `each` qp, spread evenly over 0..63.
 
     The first qp of clip i is a fixed permutation's, so that few clips cover all qp.
     """
@@ -45,9 +48,16 @@ def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frame
         first = (37 * (i + seed) + 5) % 64
         for k in range(each):
             qp = (first + k * 64 // each) % 64
-            out.append(Grid(tokens_of(model, clip[:frames], qp, signs), qp))
+            out.append(Grid(tokens_of(model, forth_and_back(clip, frames), qp, signs), qp))
         tell(i + 1, len(clips))
     return out
+
+
+def forth_and_back(clip: Frames, frames: int) -> Frames:
+    """The first `frames` of a clip [T, H, W, 3] that is played backwards where it ends, once."""
+    if frames <= len(clip):
+        return clip[:frames]
+    return np.concatenate((clip, clip[-2::-1]))[:frames]
 
 
 def tokens_of(model: Tokenizer, clip: Frames, qp: int,

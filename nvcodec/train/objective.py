@@ -71,7 +71,7 @@ class Objective(nn.Module):
     @torch.no_grad()
     def _reminder(self, x: Tensor, qp: Tensor, draw: torch.Generator) -> Tensor | None:
         """Pictures [B, H, W, 3] between each clip's first and what is decoded of it, or None."""
-        if not self.tokenizer.config.keeps or float(
+        if not self.tokenizer.config.memory or float(
                 torch.rand((), generator=draw)) >= self.recipe.reminded:
             return None
         made = self.tokenizer(x[:, :1], qp).pictures.float()

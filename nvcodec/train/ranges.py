@@ -11,7 +11,7 @@ from nvcodec.train.data import ClipPool, ClipShape
 #: Quality steps that the ranges are measured at.
 LEVELS = (0, 21, 42, 63)
 #: Crops to look at, how many at once, and their frames.
-CROPS, BATCH, FRAMES = 24, 8, 9
+CROPS, BATCH, FRAMES = 12, 4, 17
 
 
 def tokenizer_ranges(model: Tokenizer, pool: ClipPool, side: int) -> int8.Ranges:

@@ -10,12 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.models import lfq
-from nvcodec.models.config import CONFIGS, KEEP
-from nvcodec.models.memory import Memory, remembered, worth_keeping
+from nvcodec.models.config import CONFIGS, FINE, KEEP, STEER
+from nvcodec.models.memory import (
+    FINE_ANEW,
+    FINE_STEP,
+    KEPT_ANEW,
+    Memory,
+    expected,
+    foretold,
+    magnified,
+    remembered,
+    worth_keeping,
+)
+from nvcodec.models.steering import told
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from tests.awake import awaken
+from tests.models.scenes import view
 
 CONFIG = CONFIGS["tiny"]
+QP = torch.tensor([9])
 
 
 @pytest.fixture
@@ -31,7 +44,7 @@ def memory() -> Memory:
 
 
 def test_the_first_picture_has_nothing_before_it(model: Tokenizer) -> None:
-    bare = Tokenizer(replace(CONFIG, memory=False, keeps=False)).eval()
+    bare = Tokenizer(replace(CONFIG, memory=False)).eval()
     bare.load_state_dict({k: v for k, v in model.state_dict().items() if "memory" not in k
                           and k != "encoder.stem.weight"}, strict=False)
     q = torch.randn(1, 3, 4, 4, 18).sign()
@@ -67,33 +80,113 @@ def test_the_encoder_sees_the_pictures_that_a_decoder_makes(model: Tokenizer) ->
 
 @torch.inference_mode()
 def test_the_gate_opens_where_pictures_are_alike(memory: Memory) -> None:
-    before, h = torch.rand(1, 32, 32, 3) - 0.5, torch.zeros(1, 4, 8, 8, CONFIG.decoder_channels[0])
+    before = (torch.rand(1, 1, 32, 32, 3) - 0.5).expand(-1, 4, -1, -1, -1)
+    h = torch.zeros(1, 4, 8, 8, CONFIG.decoder_channels[0])
     made_anew = -torch.ones(1, 1, 4, 4, CONFIG.token_bits)
-    near = before[:, None] + 0.01 * torch.randn(1, 4, 32, 32, 3)
+    near = before + 0.01 * torch.randn(1, 4, 32, 32, 3)
     mixed = memory.blend(near, before, h, made_anew)
-    assert (mixed - before[:, None]).abs().mean() < 0.5 * (near - before[:, None]).abs().mean()
-    far = -before[:, None].expand(-1, 4, -1, -1, -1)
-    mixed = memory.blend(far, before, h, made_anew)
-    assert (mixed - far).abs().mean() < 0.2 * (far - before[:, None]).abs().mean()
+    assert (mixed - before).abs().mean() < 0.5 * (near - before).abs().mean()
+    mixed = memory.blend(-before, before, h, made_anew)
+    assert (mixed + before).abs().mean() < 0.2 * (2 * before).abs().mean()
 
 
 @torch.inference_mode()
-def test_a_token_can_say_to_keep_the_last_picture(memory: Memory) -> None:
-    before = 0.4 * torch.rand(1, 32, 32, 3)
-    made, h = before[:, None] + 0.1, torch.zeros(1, 1, 8, 8, CONFIG.decoder_channels[0])
-    tokens = torch.full((1, 1, 4, 4, CONFIG.token_bits), -1.0)
-    tokens[:, :, :, :2, KEEP] = 1
-    gone = (memory.blend(made, before, h, tokens) - before[:, None]).abs().mean((0, 1, 2, 4))
-    assert gone[:8].max() < 0.25 * gone[-8:].min()
+def test_a_token_can_say_to_keep_what_is_expected(memory: Memory) -> None:
+    before = 0.4 * torch.rand(1, 1, 32, 32, 3)
+    made, h = before + 0.1, torch.zeros(1, 1, 8, 8, CONFIG.decoder_channels[0])
+    gone = []
+    for keep, fine in ((-1, -1), (1, -1), (1, 1)):
+        tokens = torch.full((1, 1, 4, 4, CONFIG.token_bits), -1.0)
+        tokens[:, :, :, :2, KEEP], tokens[:, :, :, :2, FINE] = keep, fine
+        off = (memory.blend(made, before, h, tokens) - before).abs().mean((0, 1, 2, 4))
+        gone.append(float(off[:8].mean()))
+        torch.testing.assert_close(off[-8:], torch.full((8,), gone[0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(gone[1] / gone[0], KEPT_ANEW, atol=1e-4, rtol=0)
+    torch.testing.assert_close(gone[2] / gone[0], FINE_ANEW, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_a_token_can_say_to_correct_in_small_steps(model: Tokenizer) -> None:
+    memory = model.decoder.memory
+    assert memory is not None
+    before = torch.rand(1, 1, 32, 32, 3) - 0.5
+    h = torch.randn(1, 1, 8, 8, CONFIG.decoder_channels[0])
+    tokens = torch.full((1, 1, 4, 4, CONFIG.token_bits), 1.0)
+    small = memory.blend(before, before, h, tokens) - before
+    tokens[..., FINE] = -1
+    large = memory.blend(before, before, h, tokens) - before
+    assert large.abs().mean() > 0.01
+    assert small.abs().mean() < 1.5 * FINE_STEP * large.abs().mean()
+    tokens[..., KEEP] = -1
+    anew = memory.blend(before, before, h, tokens)
+    tokens[..., FINE] = 1
+    assert torch.equal(memory.blend(before, before, h, tokens), anew)
 
 
 def test_pictures_that_are_off_by_less_than_their_texture_are_kept() -> None:
     x = torch.rand(2, 4, 16, 24, 3) * 2 - 1
-    same = worth_keeping(x, torch.zeros_like(x), CONFIG)
-    other = worth_keeping(x, x - 2 * torch.rand_like(x) + 1, CONFIG)
-    assert same.shape == other.shape == (2, 1, 2, 3)
-    assert (same > 1).all() and (other < 0).all()
-    assert worth_keeping(x[:, :1], torch.zeros_like(x[:, :1]), CONFIG).shape == (2, 1, 2, 3)
+    same, right = worth_keeping(x, torch.zeros_like(x), QP, CONFIG)
+    other, wrong = worth_keeping(x, x - 2 * torch.rand_like(x) + 1, QP, CONFIG)
+    assert same.shape == other.shape == right.shape == (2, 1, 2, 3)
+    assert (same > 1).all() and (right > 0).all()
+    assert (other < 0).all() and (wrong < 0).all()
+    near, _ = worth_keeping(torch.zeros_like(x), torch.full_like(x, 0.005), QP, CONFIG)
+    far, _ = worth_keeping(torch.zeros_like(x), torch.full_like(x, 0.05), QP, CONFIG)
+    assert (near > 0).all() and (far < 0).all()
+    for qp, kept in ((0, False), (63, True)):
+        off, _ = worth_keeping(x, 1.2 * (x - x.mean((2, 3), keepdim=True)), torch.tensor([qp]),
+                               CONFIG)
+        assert bool((off > 0).all()) is kept
+    assert worth_keeping(x[:, :1], torch.zeros_like(x[:, :1]), QP, CONFIG)[0].shape == (2, 1, 2, 3)
+
+
+def test_the_encoder_sees_small_differences_magnified() -> None:
+    seen = magnified(torch.tensor([-2.0, -0.01, 0.0, 0.01, 0.1, 2.0]))
+    assert (seen.diff() > 0).all()
+    assert seen[3] > 5 * 0.01 and seen[5] < 2
+    torch.testing.assert_close(seen[3], -seen[1])
+
+
+@torch.inference_mode()
+def test_pictures_are_expected_to_move_on_as_they_moved() -> None:
+    first, last, coming = (view(x, 0) for x in (-8, 0, 8))
+    alone = last[:, None]
+    torch.testing.assert_close(expected(alone, foretold(alone), 4),
+                               alone.expand(-1, 4, -1, -1, -1), atol=1e-5, rtol=0)
+    known = torch.stack((first, last), 1)
+    foreseen = expected(known, foretold(known), 4)
+    assert foreseen.shape == (1, 4, 96, 96, 3)
+    off = (foreseen[:, -1] - coming)[:, 8:-8, 16:-8].abs().mean()
+    assert off < 0.3 * (last - coming).abs().mean()
+
+
+@torch.inference_mode()
+def test_tokens_say_where_motion_departs_from_what_was_foretold(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    for share in ("KEPT_ANEW", "FINE_ANEW"):
+        monkeypatch.setattr(f"nvcodec.models.memory.{share}", 0.0)
+    model, qp = Tokenizer(CONFIG).eval(), torch.tensor([0])  # corrects nothing
+    x = torch.stack([view(k, 0) for k in (0, 0, 0, 0, 0, 3, 6, 9, 12)], 1)
+    passage = model(x, qp, before=x[:, 0])
+    steered = passage.signs[..., STEER] > 0
+    assert not steered[:, 1].any() and steered[:, 2].any()
+    torch.testing.assert_close(told(steered[:, 2]).mean((0, 2, 3)), torch.tensor([12.0, 0.0]),
+                               atol=1.5, rtol=0)
+    inner = (slice(None), slice(-1, None), slice(16, -16), slice(24, -16))
+    off = (passage.pictures - x)[inner].abs().mean()
+    assert off < 0.3 * (x[:, :1] - x[:, -1:])[:, :, 16:-16, 24:-16].abs().mean()
+
+
+@torch.inference_mode()
+def test_pictures_follow_what_was_sent_and_not_what_was_meant(model: Tokenizer) -> None:
+    def all_departs(z: torch.Tensor) -> torch.Tensor:
+        q = lfq.quantize(z)
+        q[..., STEER] = 1
+        return q
+
+    x = torch.rand(1, 9, 64, 64, 3) * 2 - 1
+    passage = model(x, 9, all_departs)
+    assert torch.equal(model.decode(passage.signs, 9), passage.pictures)
 
 
 @torch.inference_mode()
@@ -127,20 +220,8 @@ def test_gradients_go_through_the_rounding() -> None:
     assert not x.grad[:, 0].any() and bool((x.grad[:, 1] == 1).all())
 
 
-def test_weights_from_before_pictures_were_kept_go_on_as_they_were() -> None:
-    torch.manual_seed(3)
-    old = Tokenizer(replace(CONFIG, keeps=False)).eval()
-    x = torch.rand(1, 5, 32, 32, 3) * 2 - 1
-    with torch.inference_mode():
-        made = old(x, 9)
-        tokens = made.signs.clone()
-        tokens[..., KEEP] *= -1
-        assert not torch.equal(old.decode(tokens, 9)[:, :1], made.pictures[:, :1])
-    assert old.decoder.memory is not None and old.decoder.memory.correction is None
-
-
 def test_what_a_memory_needs_is_checked() -> None:
-    with pytest.raises(ValueError, match="needs a memory, and a bit"):
-        replace(CONFIGS["magvit2"], keeps=True)
     with pytest.raises(ValueError, match="memory needs a patch"):
         replace(CONFIGS["magvit2"], memory=True)
+    with pytest.raises(ValueError, match="bits that say what to keep"):
+        replace(CONFIGS["tiny"], token_bits=2)

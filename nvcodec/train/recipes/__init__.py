@@ -43,7 +43,7 @@ class Recipe:
     stills: float = 0.3
     #: Share of the other clips that are photos, standing still or panned over.
     panned: float = 0.2
-    #: Where the config keeps pictures: share of steps whose clips begin with a memory of their
+    #: Where the config has a memory: share of steps whose clips begin with a memory of their
     #: first frame, anywhere between as it is and as it comes out. Its own pictures alone never
     #: teach a loop to keep one that is good.
     reminded: float = 0.0
