@@ -107,7 +107,7 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         lpips_weights=lpips_weights, init=init, freeze_encoder=freeze_encoder,
         save_minutes=save_minutes, eval_minutes=eval_minutes, compile=compiled)
     with plain_errors("train"):
-        if init and RECIPES[recipe].decoder_only:
+        if init and (rdo or RECIPES[recipe].decoder_only):
             keep_coder(init, out)
         checkpoint = train(spec, resume, quiet, sent_tokens(out, rdo) if rdo else None)
     if as_json:

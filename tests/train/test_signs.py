@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import bitstream
+from nvcodec.cli.train import command
 from nvcodec.codec.coders import coder_of
 from nvcodec.codec.prior_stage import train_prior
 from nvcodec.codec.segment import SegmentEncoder
@@ -127,6 +129,22 @@ def test_a_run_keeps_the_coder_it_starts_from(
     (second / PRIOR).write_bytes(b"its own")
     keep_coder(run / "checkpoint.pt", second)
     assert (second / PRIOR).read_bytes() == b"its own"
+
+
+@pytest.mark.parametrize("recipe", ["tune", "finish"])
+def test_training_on_sent_tokens_takes_the_coder_beside_the_weights(
+        recipe: str, tiny_release: Path, blurred_distance: None, carphone: Path,
+        tmp_path: Path) -> None:
+    (data := tmp_path / "data").mkdir()
+    for i in range(9):  # the ninth is held out
+        (data / f"{i}.mp4").symlink_to(carphone)
+    out = tmp_path / "run"
+    done = CliRunner().invoke(command, [
+        str(data), "-o", str(out), "--model", "tiny", "--recipe", recipe, "--steps", "1",
+        "--batch", "1", "--frames", "5", "--size", "64", "--rdo", str(STRENGTH), "--device", "cpu",
+        "--init", str(tiny_release / "tiny.safetensors")])
+    assert done.exit_code == 0, done.output
+    assert (out / PRIOR).read_bytes() == (tiny_release / "tiny.prior.safetensors").read_bytes()
 
 
 def test_keys_know_the_strength_and_a_missing_prior_its_remedy(run: Path, tmp_path: Path) -> None:
