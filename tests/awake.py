@@ -17,6 +17,8 @@ def awaken(model: Tokenizer) -> Tokenizer:
     convs = [memory.recall, memory.skip, memory.gate]
     if memory.correction is not None:
         convs.append(memory.correction.out.conv)
+    if memory.motion is not None:
+        convs += [memory.motion.recall, memory.motion.skip, memory.motion.prefer]
     for conv in convs:
         torch.nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
     return model

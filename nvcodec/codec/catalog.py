@@ -22,7 +22,7 @@ def catalog() -> list[dict[str, Any]]:
 def _row(model: str, c: ModelConfig, release: registry.Release | None) -> dict[str, Any]:
     encoder, decoder = macs_per_pixel(c)
     return {
-        "model": model, "config": c.name, "memory": c.memory, "keeps": c.keeps,
+        "model": model, "config": c.name, "memory": c.memory, "keeps": c.keeps, "moves": c.moves,
         "parameters": parameters(c),
         "encoder_kmac_per_pixel": round(encoder / 1e3, 2),
         "decoder_kmac_per_pixel": round(decoder / 1e3, 2), "token_bits": c.token_bits,

@@ -46,7 +46,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
     (out / f"{name}.safetensors").write_bytes(data_bytes)
     entry: dict[str, Any] = {
         "config": config.name, "memory": config.memory, "keeps": config.keeps,
-        "weights": f"{name}.safetensors",
+        "moves": config.moves, "weights": f"{name}.safetensors",
         "sha256": hashlib.sha256(data_bytes).hexdigest(), "default_qp": default_qp,
         "rdo": rdo,
         "provenance": {

@@ -59,6 +59,8 @@ class ModelConfig:
     #: One bit of a token keeps that picture as it is, and what is kept is corrected. Not in `s` and
     #: `b`, as it has measured no better yet.
     keeps: bool = False
+    #: Encoder and decoder also see the last picture moved on as it has moved since the one before.
+    moves: bool = False
     token_bits: int = 18
     #: Width of the qp embedding; 0 means the model has one rate only.
     qp_width: int = 0
@@ -75,6 +77,8 @@ class ModelConfig:
             raise ValueError("a memory needs a patch, and a first stride over space alone")
         if self.keeps and not (self.memory and self.token_bits > KEEP):
             raise ValueError("what keeps needs a memory, and a bit for it")
+        if self.moves and not self.memory:
+            raise ValueError("what moves on needs a memory")
         if self.patch not in (1, 2 ** (len(self.head_channels) + 1)):
             raise ValueError("head_channels needs log2(patch) - 1 entries")
 
@@ -117,7 +121,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, qp_width=64,
+            time_down_side=1, memory=True, moves=True, qp_width=64,
         ),
         ModelConfig(
             name="b",
@@ -126,7 +130,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, qp_width=128,
+            time_down_side=1, memory=True, moves=True, qp_width=128,
         ),
         ModelConfig(
             name="magvit2",

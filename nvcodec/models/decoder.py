@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nvcodec.models.blocks import ResBlock
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import AdaptiveNorm, CausalConv3d, ChannelNorm, StreamState, Upsample
-from nvcodec.models.memory import Memory
+from nvcodec.models.memory import Memory, Outlook
 
 
 class Decoder(nn.Module):
@@ -42,27 +42,27 @@ class Decoder(nn.Module):
         self.memory = Memory(config) if config.memory else None
 
     def forward(self, q: Tensor, qp: Tensor | None, state: StreamState | None = None,
-                before: Tensor | None = None) -> Tensor:
+                seen: Outlook | None = None) -> Tensor:
         """[B, 1 + t, H/8, W/8, bits] in {-1, 1} -> [B, 1 + s*t, H, W, 3], about [-1, 1].
 
-        `before` is the last decoded picture [B, H, W, 3], None at the start of a segment.
+        Nothing is `seen` at the start of a segment.
         """
         memory = self.memory
         h = self.stem(q, state)
-        if memory is not None and before is not None:
-            h = h + memory.features(before)
+        if memory is not None and seen is not None:
+            h = h + memory.features(seen)
         for i, stage in enumerate(self.stages):
             h = self.adapts[i](h, q)
-            if memory is not None and before is not None and i == len(self.ups):
-                h = h + memory.hints(before)
+            if memory is not None and seen is not None and i == len(self.ups):
+                h = h + memory.hints(seen)
             for block in stage:  # type: ignore[attr-defined]
                 h = block(h, qp, state)
             if i < len(self.ups):
                 h = self.ups[i](h, state)
         h = self.norm(h, qp)
         x: Tensor = self.head(h, state)
-        if memory is not None and before is not None:
-            x = memory.blend(x, before, h, q)
+        if memory is not None and seen is not None:
+            x = memory.blend(x, seen, h, q)
         return x
 
 

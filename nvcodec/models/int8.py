@@ -31,7 +31,8 @@ SAMPLED = 200_000
 #: Convolutions that stay in float32: they touch pixels or tokens.
 EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv",
          "decoder.memory.look", "decoder.memory.skip", "decoder.memory.gate",
-         "decoder.memory.correction.out.conv")
+         "decoder.memory.correction.out.conv", "decoder.memory.motion.skip",
+         "decoder.memory.motion.prefer")
 
 
 @cache

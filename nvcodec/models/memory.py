@@ -6,12 +6,15 @@ stands still is refined from one latent frame to the next.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvcodec.models.config import KEEP, ModelConfig
 from nvcodec.models.conv import CausalConv3d, Upsample, depth_to_space, space_to_depth
+from nvcodec.models.motion import carried_on, motion
 
 #: Steepness of the gate, so that it learns as fast as what it lets through.
 SLOPE = 4.0
@@ -21,6 +24,34 @@ CORRECTION_WIDTH = 16
 FLOOR = 0.03
 #: By how much a picture has to be better than its texture to be kept.
 MARGIN = 0.2
+#: What the last picture moved on begins by counting, inside the sigmoid.
+RESERVE = -3.0
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What decoded pictures say of a turn.
+
+    Attributes:
+        last: the last picture, [B, H, W, 3].
+        moved: that one moved on, float32 [B, T, H, W, 3]; None where the config has no motion.
+    """
+
+    last: Tensor
+    moved: Tensor | None = None
+
+
+def outlook(known: Tensor, frames: int, config: ModelConfig) -> Outlook:
+    """The last pictures of one turn or two, [B, n, H, W, 3], older first -> what to expect of the
+    turn's `frames`: everything goes on as far as it went in the last turn, without gradients."""
+    last = known[:, -1]
+    if not config.moves:
+        return Outlook(last)
+    if known.shape[1] == 1:
+        return Outlook(last, last.detach().float()[:, None].expand(-1, frames, -1, -1, -1))
+    with torch.no_grad():
+        shares = torch.arange(1, frames + 1, device=last.device) / frames
+        return Outlook(last, carried_on(last, motion(known[:, 0], last), shares))
 
 
 @torch.no_grad()
@@ -63,6 +94,34 @@ class Correction(nn.Module):
         return x.float()
 
 
+class Motion(nn.Module):
+    """The ways into the decoder of the last picture moved on, beside those of `Memory`.
+
+    They say nothing before they are trained, but that it counts a little where it is more alike.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.patch = config.patch
+        planes = 3 * config.patch**2
+        last, core = config.decoder_channels[0], config.decoder_channels[-1]
+        side = config.spatial_stride // config.patch
+        self.recall = CausalConv3d(last, core, (1, side + 1, side + 1), (1, side, side))
+        self.skip = CausalConv3d(planes, last, (1, 1, 1))
+        self.prefer = CausalConv3d(last, config.patch**2, (1, 1, 1))
+        #: How much a difference of 1, in pixels from -1 to 1, speaks for the nearer picture.
+        self.trust = nn.Parameter(torch.tensor(10.0 / SLOPE))
+        for conv in (self.recall, self.skip, self.prefer):
+            nn.init.zeros_(conv.weight)
+        nn.init.constant_(self.prefer.bias, RESERVE / SLOPE)
+
+    def choice(self, h: Tensor, nearer: Tensor) -> Tensor:
+        """The decoder's last features [B, T, H/4, W/4, C] and by how much the moved picture is
+        more like what is made, [B, T, H, W, 1] -> its share in 0..1, of that shape."""
+        prefer = depth_to_space(self.prefer(h), self.patch).float()
+        return torch.sigmoid(SLOPE * (prefer + self.trust * nearer))
+
+
 class Memory(nn.Module):
     """Three ways into the decoder: features for its core, pixels for its last stage, and a gate
     that lets the last picture through to the next ones, more where what is made for them is like
@@ -85,28 +144,38 @@ class Memory(nn.Module):
         #: How much a difference of 1, in pixels from -1 to 1, closes the gate.
         self.doubt = nn.Parameter(torch.tensor(15.0 / SLOPE))
         self.correction = Correction(config) if config.keeps else None
+        self.motion = Motion(config) if config.moves else None
         for conv in (self.recall, self.skip, self.gate):
             nn.init.zeros_(conv.weight)
         nn.init.constant_(self.gate.bias, 1.0 / SLOPE)
 
-    def features(self, before: Tensor) -> Tensor:
-        """The last picture [B, H, W, 3] -> what the core adds to its own, [B, 1, H/8, W/8, C]."""
-        h: Tensor = self.look(space_to_depth(before[:, None], self.patch))
-        x: Tensor = self.recall(F.silu(h))
+    def features(self, seen: Outlook) -> Tensor:
+        """-> what the core adds to its own features, [B, 1, H/8, W/8, C]."""
+        x: Tensor = self.recall(F.silu(self.look(space_to_depth(seen.last[:, None], self.patch))))
+        if self.motion is not None and seen.moved is not None:
+            middle = seen.moved.shape[1] // 2
+            h = self.look(space_to_depth(seen.moved[:, middle:middle + 1], self.patch))
+            x = x + self.motion.recall(F.silu(h))
         return x
 
-    def hints(self, before: Tensor) -> Tensor:
-        """The last picture [B, H, W, 3] -> what the last stage adds to the features of each of
-        the next, [B, 1, H/4, W/4, C]."""
-        x: Tensor = self.skip(space_to_depth(before[:, None], self.patch))
+    def hints(self, seen: Outlook) -> Tensor:
+        """-> what the last stage adds to its features, [B, 1 or T, H/4, W/4, C]."""
+        x: Tensor = self.skip(space_to_depth(seen.last[:, None], self.patch))
+        if self.motion is not None and seen.moved is not None:
+            x = x + self.motion.skip(space_to_depth(seen.moved, self.patch))
         return x
 
-    def blend(self, made: Tensor, before: Tensor, h: Tensor, q: Tensor) -> Tensor:
-        """Pictures [B, T, H, W, 3] and the last one [B, H, W, 3], mixed as the last features
+    def blend(self, made: Tensor, seen: Outlook, h: Tensor, q: Tensor) -> Tensor:
+        """Pictures [B, T, H, W, 3] and what is expected, mixed as the last features
         [B, T, H/4, W/4, C], the signs [B, 1, H/8, W/8, bits] and the difference say."""
-        made, before = made.float(), before[:, None].float()
+        made, before = made.float(), seen.last[:, None].float()
+        off = self._difference(made, before)
+        if self.motion is not None and seen.moved is not None:
+            other = self._difference(made, seen.moved)
+            chosen = self.motion.choice(h, off - other)
+            before, off = torch.lerp(before, seen.moved, chosen), torch.lerp(off, other, chosen)
         open_ = depth_to_space(self.gate(h), self.patch).float()
-        share = torch.sigmoid(SLOPE * (open_ - self.doubt * self._difference(made, before)))
+        share = torch.sigmoid(SLOPE * (open_ - self.doubt * off))
         if self.correction is None:
             return torch.lerp(made, before.expand_as(made), share)
         share = torch.lerp(share, torch.ones_like(share), _kept(q, made.shape[2:4]))

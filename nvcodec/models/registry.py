@@ -133,7 +133,8 @@ def _config(entry: dict[str, Any]) -> ModelConfig:
     """Sizes of an entry's network; earlier releases had no memory to tell of, or one that does not
     keep."""
     return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)),
-                   keeps=bool(entry.get("keeps", False)))
+                   keeps=bool(entry.get("keeps", False)),
+                   moves=bool(entry.get("moves", False)))
 
 
 def read_index(folder: Path) -> Iterator[Release]:

@@ -16,7 +16,7 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import StreamState
 from nvcodec.models.decoder import Decoder
 from nvcodec.models.encoder import Encoder
-from nvcodec.models.memory import remembered
+from nvcodec.models.memory import Outlook, outlook, remembered
 
 #: Latent values [B, t, H/8, W/8, bits] -> the signs in {-1, +1} that are sent for them.
 Sent: TypeAlias = Callable[[Tensor], Tensor]
@@ -78,7 +78,9 @@ class Tokenizer(nn.Module):
             x: Tensor = self.decoder(q, embedded, state)
             return x
         state = StreamState() if state is None else state
-        return torch.cat([self._turn(part, embedded, state) for part in q.split(1, dim=1)], 1)
+        return torch.cat([self._turn(part, embedded, state,
+                                     self._outlook(state, self.config.time_stride))
+                          for part in q.split(1, dim=1)], 1)
 
     def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize,
                 before: Tensor | None = None) -> Passage:
@@ -87,7 +89,8 @@ class Tokenizer(nn.Module):
         `before` is a picture [B, H, W, 3] that a memory holds from the start, in training only.
         """
         if self.config.memory:
-            state = StreamState() if before is None else StreamState({self.decoder: before})
+            state = StreamState() if before is None else StreamState(
+                {self.decoder: before[:, None]})
             return self._around(x, qp, state, sent)
         z = self.encode(x, qp)
         q = sent(z)
@@ -101,15 +104,25 @@ class Tokenizer(nn.Module):
         frames = x.shape[1]
         pictures, values, signs = [], [], []
         for part in x.split([1] * (frames % stride) + [stride] * (frames // stride), dim=1):
-            values.append(self.encoder(part, embedded, state, state.get(self.decoder)))
+            seen = self._outlook(state, part.shape[1])
+            values.append(self.encoder(part, embedded, state, seen))
             signs.append(sent(values[-1]))
-            pictures.append(self._turn(signs[-1], embedded, state))
+            pictures.append(self._turn(signs[-1], embedded, state, seen))
         return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
 
-    def _turn(self, q: Tensor, qp: Tensor | None, state: StreamState) -> Tensor:
-        """Decode one latent frame; its last picture is kept in the stream's state."""
-        x: Tensor = self.decoder(q, qp, state, state.get(self.decoder))
-        state[self.decoder] = remembered(x)
+    def _outlook(self, state: StreamState, frames: int) -> Outlook | None:
+        """What to expect of the next `frames`; None at the start of a segment."""
+        known = state.get(self.decoder)
+        return None if known is None else outlook(known, frames, self.config)
+
+    def _turn(self, q: Tensor, qp: Tensor | None, state: StreamState,
+              seen: Outlook | None) -> Tensor:
+        """Decode one latent frame; the last pictures of two turns are kept in the state."""
+        x: Tensor = self.decoder(q, qp, state, seen)
+        last, known = remembered(x)[:, None], state.get(self.decoder)
+        if known is not None and self.config.moves:
+            last = torch.cat((known[:, -1:], last), 1)
+        state[self.decoder] = last
         return x
 
 

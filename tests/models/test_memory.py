@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 
 from nvcodec.models import lfq
 from nvcodec.models.config import CONFIGS, KEEP
-from nvcodec.models.memory import Memory, remembered, worth_keeping
+from nvcodec.models.memory import Memory, Outlook, outlook, remembered, worth_keeping
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
+from nvcodec.train.inflate import inflate
 from tests.awake import awaken
+from tests.models.scenes import view
 
 CONFIG = CONFIGS["tiny"]
+MOVING = replace(CONFIG, moves=True)
 
 
-@pytest.fixture
-def model() -> Tokenizer:
+@pytest.fixture(params=[CONFIG, MOVING], ids=["still", "moving"])
+def model(request: pytest.FixtureRequest) -> Tokenizer:
     torch.manual_seed(3)
-    return awaken(Tokenizer(CONFIG)).eval()
+    return awaken(Tokenizer(request.param)).eval()
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def memory() -> Memory:
 
 
 def test_the_first_picture_has_nothing_before_it(model: Tokenizer) -> None:
-    bare = Tokenizer(replace(CONFIG, memory=False, keeps=False)).eval()
+    bare = Tokenizer(replace(CONFIG, memory=False, keeps=False, moves=False)).eval()
     bare.load_state_dict({k: v for k, v in model.state_dict().items() if "memory" not in k
                           and k != "encoder.stem.weight"}, strict=False)
     q = torch.randn(1, 3, 4, 4, 18).sign()
@@ -70,10 +73,10 @@ def test_the_gate_opens_where_pictures_are_alike(memory: Memory) -> None:
     before, h = torch.rand(1, 32, 32, 3) - 0.5, torch.zeros(1, 4, 8, 8, CONFIG.decoder_channels[0])
     made_anew = -torch.ones(1, 1, 4, 4, CONFIG.token_bits)
     near = before[:, None] + 0.01 * torch.randn(1, 4, 32, 32, 3)
-    mixed = memory.blend(near, before, h, made_anew)
+    mixed = memory.blend(near, Outlook(before), h, made_anew)
     assert (mixed - before[:, None]).abs().mean() < 0.5 * (near - before[:, None]).abs().mean()
     far = -before[:, None].expand(-1, 4, -1, -1, -1)
-    mixed = memory.blend(far, before, h, made_anew)
+    mixed = memory.blend(far, Outlook(before), h, made_anew)
     assert (mixed - far).abs().mean() < 0.2 * (far - before[:, None]).abs().mean()
 
 
@@ -83,7 +86,8 @@ def test_a_token_can_say_to_keep_the_last_picture(memory: Memory) -> None:
     made, h = before[:, None] + 0.1, torch.zeros(1, 1, 8, 8, CONFIG.decoder_channels[0])
     tokens = torch.full((1, 1, 4, 4, CONFIG.token_bits), -1.0)
     tokens[:, :, :, :2, KEEP] = 1
-    gone = (memory.blend(made, before, h, tokens) - before[:, None]).abs().mean((0, 1, 2, 4))
+    gone = memory.blend(made, Outlook(before), h, tokens) - before[:, None]
+    gone = gone.abs().mean((0, 1, 2, 4))
     assert gone[:8].max() < 0.25 * gone[-8:].min()
 
 
@@ -139,7 +143,60 @@ def test_weights_from_before_pictures_were_kept_go_on_as_they_were() -> None:
     assert old.decoder.memory is not None and old.decoder.memory.correction is None
 
 
+def test_two_pictures_say_where_the_next_ones_are() -> None:
+    known = torch.stack((view(0, 0), view(8, -4)), 1)
+    seen = outlook(known, 4, MOVING)
+    assert seen.moved is not None and seen.moved.shape == (1, 4, 96, 96, 3)
+    inner = (slice(20, -20), slice(20, -20))
+    for t, picture in enumerate(seen.moved[0], 1):
+        coming = view(8 + 2 * t, -4 - t)[0]
+        assert (picture - coming)[inner].abs().mean() < 0.3 * (known[0, 1] - coming)[inner].abs(
+            ).mean() + 0.01
+
+
+def test_one_picture_and_what_has_no_motion_foretell_themselves() -> None:
+    picture = view(0, 0).requires_grad_(True)
+    seen = outlook(picture[:, None], 4, MOVING)
+    assert seen.moved is not None and not seen.moved.requires_grad and seen.last.requires_grad
+    assert torch.equal(seen.moved, picture.detach()[:, None].expand(-1, 4, -1, -1, -1))
+    assert outlook(picture[:, None], 4, CONFIG).moved is None
+
+
+@torch.inference_mode()
+def test_of_both_pictures_the_nearer_one_is_let_through() -> None:
+    torch.manual_seed(3)
+    memory = Memory(replace(MOVING, keeps=False))
+    assert memory.motion is not None
+    memory.motion.prefer.bias.zero_()
+    last, coming = view(0, 0), view(12, 6)
+    h = torch.zeros(1, 4, 24, 24, CONFIG.decoder_channels[0])
+    made = coming[:, None].expand(-1, 4, -1, -1, -1) + 0.05
+    q = -torch.ones(1, 1, 12, 12, CONFIG.token_bits)
+    without = memory.blend(made, Outlook(last, last[:, None].expand_as(made)), h, q)
+    foreseen = memory.blend(made, Outlook(last, coming[:, None].expand_as(made)), h, q)
+    off = [(x - coming[:, None]).abs().mean() for x in (without, foreseen)]
+    assert off[1] < 0.6 * off[0]
+
+
+def test_weights_from_before_motion_was_seen_go_on_as_they_were() -> None:
+    """But for a gate that begins a little open."""
+    torch.manual_seed(3)
+    old = awaken(Tokenizer(CONFIG)).eval()
+    new = Tokenizer(MOVING).eval()
+    added = {k: v for k, v in new.state_dict().items() if k not in old.state_dict()}
+    new.load_state_dict(added | {k: inflate(v, new.state_dict()[k].shape)
+                                 for k, v in old.state_dict().items()})
+    x = torch.cat([view(2 * t, t)[:, None] for t in range(9)], 1)
+    with torch.inference_mode():
+        before, after = old(x, 9), new(x, 9)
+    assert torch.equal(before.signs[:, :2], after.signs[:, :2])
+    torch.testing.assert_close(before.pictures[:, :5], after.pictures[:, :5])
+    assert (before.pictures - after.pictures).abs().mean() < 0.1
+
+
 def test_what_a_memory_needs_is_checked() -> None:
+    with pytest.raises(ValueError, match="what moves on needs a memory"):
+        replace(CONFIGS["magvit2"], moves=True)
     with pytest.raises(ValueError, match="needs a memory, and a bit"):
         replace(CONFIGS["magvit2"], keeps=True)
     with pytest.raises(ValueError, match="memory needs a patch"):
