@@ -184,8 +184,9 @@ class Memory(nn.Module):
     def _difference(self, made: Tensor, before: Tensor) -> Tensor:
         """Mean distance around each pixel, over three blocks by three: [B, T, H, W, 1]."""
         size = made.shape[2:4]
-        d = (made - before).abs().mean(-1).flatten(0, 1)[:, None]
-        d = F.avg_pool2d(F.avg_pool2d(d, self.patch), 3, 1, 1, count_include_pad=False)
+        d = (made - before).abs().flatten(0, 1).permute(0, 3, 1, 2)
+        d = F.avg_pool2d(d, self.patch).mean(1, keepdim=True)  # a mean over 3 of many is slow
+        d = F.avg_pool2d(d, 3, 1, 1, count_include_pad=False)
         d = F.interpolate(d, size, mode="bilinear", align_corners=False)
         return d[:, 0].unflatten(0, made.shape[:2])[..., None]
 
