@@ -94,6 +94,19 @@ class Correction(nn.Module):
         return x.float()
 
 
+def _ways(config: ModelConfig) -> tuple[CausalConv3d, CausalConv3d, CausalConv3d]:
+    """Ways of a picture into the decoder: its features to the core, its pixels to the last stage,
+    and a value for each pixel out of the last features. All begin at zero."""
+    pixels, last = config.patch**2, config.decoder_channels[0]
+    side = config.spatial_stride // config.patch
+    ways = (CausalConv3d(last, config.decoder_channels[-1], (1, side + 1, side + 1),
+                         (1, side, side)),
+            CausalConv3d(3 * pixels, last, (1, 1, 1)), CausalConv3d(last, pixels, (1, 1, 1)))
+    for conv in ways:
+        nn.init.zeros_(conv.weight)
+    return ways
+
+
 class Motion(nn.Module):
     """The ways into the decoder of the last picture moved on, beside those of `Memory`.
 
@@ -103,16 +116,9 @@ class Motion(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.patch = config.patch
-        planes = 3 * config.patch**2
-        last, core = config.decoder_channels[0], config.decoder_channels[-1]
-        side = config.spatial_stride // config.patch
-        self.recall = CausalConv3d(last, core, (1, side + 1, side + 1), (1, side, side))
-        self.skip = CausalConv3d(planes, last, (1, 1, 1))
-        self.prefer = CausalConv3d(last, config.patch**2, (1, 1, 1))
+        self.recall, self.skip, self.prefer = _ways(config)
         #: How much a difference of 1, in pixels from -1 to 1, speaks for the nearer picture.
         self.trust = nn.Parameter(torch.tensor(10.0 / SLOPE))
-        for conv in (self.recall, self.skip, self.prefer):
-            nn.init.zeros_(conv.weight)
         nn.init.constant_(self.prefer.bias, RESERVE / SLOPE)
 
     def choice(self, h: Tensor, nearer: Tensor) -> Tensor:
@@ -134,19 +140,12 @@ class Memory(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.patch = config.patch
-        planes = 3 * config.patch**2
-        last, core = config.decoder_channels[0], config.decoder_channels[-1]
-        side = config.spatial_stride // config.patch
-        self.look = CausalConv3d(planes, last, (1, 3, 3))
-        self.recall = CausalConv3d(last, core, (1, side + 1, side + 1), (1, side, side))
-        self.skip = CausalConv3d(planes, last, (1, 1, 1))
-        self.gate = CausalConv3d(last, config.patch**2, (1, 1, 1))
+        self.look = CausalConv3d(3 * config.patch**2, config.decoder_channels[0], (1, 3, 3))
+        self.recall, self.skip, self.gate = _ways(config)
         #: How much a difference of 1, in pixels from -1 to 1, closes the gate.
         self.doubt = nn.Parameter(torch.tensor(15.0 / SLOPE))
         self.correction = Correction(config) if config.keeps else None
         self.motion = Motion(config) if config.moves else None
-        for conv in (self.recall, self.skip, self.gate):
-            nn.init.zeros_(conv.weight)
         nn.init.constant_(self.gate.bias, 1.0 / SLOPE)
 
     def features(self, seen: Outlook) -> Tensor:
