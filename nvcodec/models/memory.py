@@ -172,22 +172,29 @@ class Memory(nn.Module):
         if self.motion is not None and seen.moved is not None:
             other = self._difference(made, seen.moved)
             chosen = self.motion.choice(h, off - other)
-            before, off = torch.lerp(before, seen.moved, chosen), torch.lerp(off, other, chosen)
+            before, off = _mixed(before, seen.moved, chosen), _mixed(off, other, chosen)
         open_ = depth_to_space(self.gate(h), self.patch).float()
         share = torch.sigmoid(SLOPE * (open_ - self.doubt * off))
         if self.correction is None:
-            return torch.lerp(made, before.expand_as(made), share)
-        share = torch.lerp(share, torch.ones_like(share), _kept(q, made.shape[2:4]))
-        return torch.lerp(made, before + self.correction(h), share)
+            return _mixed(made, before, share)
+        share = _mixed(share, torch.ones_like(share), _kept(q, made.shape[2:4]))
+        return _mixed(made, before + self.correction(h), share)
 
     def _difference(self, made: Tensor, before: Tensor) -> Tensor:
         """Mean distance around each pixel, over three blocks by three: [B, T, H, W, 1]."""
-        size = made.shape[2:4]
-        d = (made - before).abs().flatten(0, 1).permute(0, 3, 1, 2)
-        d = F.avg_pool2d(d, self.patch).mean(1, keepdim=True)  # a mean over 3 of many is slow
+        _, _, height, width, channels = made.shape
+        side = self.patch
+        rows = (made - before).abs_().reshape(
+            -1, height // side, side, width // side, side * channels)
+        d = rows.sum(-1).sum(2)[:, None] / (side * side * channels)  # twice as fast as pooling
         d = F.avg_pool2d(d, 3, 1, 1, count_include_pad=False)
-        d = F.interpolate(d, size, mode="bilinear", align_corners=False)
+        d = F.interpolate(d, (height, width), mode="bilinear", align_corners=False)
         return d[:, 0].unflatten(0, made.shape[:2])[..., None]
+
+
+def _mixed(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """a where the share is 0, b where it is 1; `torch.lerp` is slow where shapes are spread out."""
+    return torch.addcmul(a, b - a, share)
 
 
 def _kept(q: Tensor, size: torch.Size) -> Tensor:

@@ -169,4 +169,4 @@ class DecoderStream:
         weight = self.model.decoder.stem.weight
         q = lfq.tokens_to_bits(tokens.to(weight.device), self.model.config.token_bits, weight.dtype)
         x = self.model.decode(q[None], self.qp, self.state)[0, :, :self.height, :self.width]
-        return x.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8).cpu()
+        return x.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).cpu()
