@@ -13,6 +13,8 @@ from nvcodec.train.recipes import Recipe
 
 #: Sides of the blocks, in pixels, that averaged pictures are compared by.
 COARSE_SIDES = (8, 32)
+#: Side of the cells of tokens, in pixels, that `mesh` looks for.
+CELL = 8
 LN2 = 0.6931471805599453
 
 
@@ -46,6 +48,8 @@ def distortion(recipe: Recipe, perceptual: Perceptual, made: Tensor, source: Ten
         total = total + recipe.temporal * temporal_l1(made, source)
     if recipe.coarse:
         total = total + recipe.coarse * coarse_l1(made, source)
+    if recipe.mesh:
+        total = total + recipe.mesh * mesh(made, source)
     return total, l1, lpips
 
 
@@ -74,6 +78,26 @@ def coarse_l1(x: Tensor, y: Tensor) -> Tensor:
     """
     error = (x - y).flatten(0, 1).permute(0, 3, 1, 2)
     return torch.stack([F.avg_pool2d(error, side).abs().mean() for side in COARSE_SIDES]).mean()
+
+
+def mesh(x: Tensor, y: Tensor) -> Tensor:
+    """How much fine texture depends on the place in a cell of 8x8 pixels, in x other than in y.
+
+    LPIPS likes a texture better that is the same in every cell than none; eyes see a mesh.
+    Pictures [B, T, H, W, 3], at least a cell and two pixels high and wide.
+    """
+    return (_by_place(x) - _by_place(y)).abs().mean()
+
+
+def _by_place(pictures: Tensor) -> Tensor:
+    """Means over all cells, relative to the whole's: of the size and of the value of luma less its
+    neighbours, [B * T, 2, 8, 8]."""
+    v = pictures.float().mean(-1).flatten(0, 1)
+    g = 4 * v[:, 1:-1, 1:-1] - v[:, :-2, 1:-1] - v[:, 2:, 1:-1] - v[:, 1:-1, :-2] - v[:, 1:-1, 2:]
+    rows, columns = (n // CELL for n in g.shape[1:])
+    cells = g[:, :rows * CELL, :columns * CELL].reshape(-1, rows, CELL, columns, CELL)
+    size = cells.abs().mean((1, 3)) + 1e-3  # flat pictures have none
+    return torch.stack((size, cells.mean((1, 3))), 1) / size.mean((1, 2), keepdim=True)[:, None]
 
 
 def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

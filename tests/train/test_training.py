@@ -134,6 +134,16 @@ def test_decoder_alone(spec: RunSpec, change: dict[str, Any]) -> None:
     assert changed and all(k.startswith("decoder.") for k in changed)  # tokens stay
 
 
+def test_mesh_sees_texture_that_repeats_from_cell_to_cell() -> None:
+    draw = torch.Generator().manual_seed(3)
+    source = torch.randn(2, 3, 130, 130, 3, generator=draw) / 4
+    other = torch.randn(2, 3, 130, 130, 3, generator=draw) / 4
+    tile = torch.randn(8, 8, 3, generator=draw).repeat(17, 17, 1)[:130, :130] / 4
+    assert float(losses.mesh(source, source)) == 0
+    assert float(losses.mesh(other, source)) < 0.1
+    assert float(losses.mesh(source + tile, source)) > 0.3
+
+
 def test_coarse_l1_sees_areas_and_no_texture() -> None:
     y = torch.rand(2, 3, 64, 70, 3)
     checks = torch.ones(64, 70, 1)

@@ -20,6 +20,8 @@ class Recipe:
     #: L1 of averaged pictures (`losses.coarse_l1`): LPIPS forgives brightness and colour that are
     #: off over an area, and plain L1 hardly sees them behind texture.
     coarse: float = 0.0
+    #: Texture that repeats from token to token (`losses.mesh`).
+    mesh: float = 0.0
     commitment: float = 0.25
     #: Entropy penalty: weight, and the multiples it starts and ends at over `entropy_steps`.
     entropy: float = 0.1
@@ -91,8 +93,8 @@ CODEC = Recipe(
 
 # Going on from weights that know the price of bits: it holds from the first step.
 TUNE = replace(CODEC, name="tune", entropy_from=0.3, rate_from=0.0, rate_full=0.0, lr=1.2e-3,
-               l1=0.5, lpips=2.0, coarse=1.0, lambda_low=0.1, lambda_high=24.0, stills=0.05,
-               panned=0.3, qp_skew=0.65, reminded=0.5)
+               l1=0.5, lpips=2.0, coarse=1.0, mesh=0.2, lambda_low=0.1, lambda_high=24.0,
+               stills=0.05, panned=0.3, qp_skew=0.65, reminded=0.5)
 
 RECIPES = {
     r.name: r
