@@ -90,8 +90,8 @@ def mesh(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _by_place(pictures: Tensor) -> Tensor:
-    """Means over all cells, relative to the whole's: of the size and of the value of luma less its
-    neighbours, [B * T, 2, 8, 8]."""
+    """Means over all cells, relative to the whole's: of the size and of the value of grey (the mean
+    of the colours) less its neighbours, [B * T, 2, 8, 8]."""
     v = pictures.float().mean(-1).flatten(0, 1)
     g = 4 * v[:, 1:-1, 1:-1] - v[:, :-2, 1:-1] - v[:, 2:, 1:-1] - v[:, 1:-1, :-2] - v[:, 1:-1, 2:]
     rows, columns = (n // CELL for n in g.shape[1:])
