@@ -15,6 +15,8 @@ from nvcodec.train.recipes import Recipe
 COARSE_SIDES = (8, 32)
 #: Side of the cells of tokens, in pixels, that `mesh` looks for.
 CELL = 8
+#: Added to sizes of texture there: flat pictures have none.
+FLAT = 0.02
 LN2 = 0.6931471805599453
 
 
@@ -81,23 +83,26 @@ def coarse_l1(x: Tensor, y: Tensor) -> Tensor:
 
 
 def mesh(x: Tensor, y: Tensor) -> Tensor:
-    """How much fine texture depends on the place in a cell of 8x8 pixels, in x other than in y.
+    """By how much fine texture in x differs from that in y, place by place in a cell of 8x8 pixels.
 
     LPIPS likes a texture better that is the same in every cell than none; eyes see a mesh.
-    Pictures [B, T, H, W, 3], at least a cell and two pixels high and wide.
+    Both are measured by the size of y's: relative to its own, a chequerboard of single pixels all
+    over x would drown its mesh. Pictures [B, T, H, W, 3], at least a cell and two pixels high and
+    wide.
     """
-    return (_by_place(x) - _by_place(y)).abs().mean()
+    made, source = _by_place(x), _by_place(y)
+    return ((made - source) / source[:, :1].mean((2, 3), keepdim=True)).abs().mean()
 
 
 def _by_place(pictures: Tensor) -> Tensor:
-    """Means over all cells, relative to the whole's: of the size and of the value of grey (the mean
-    of the colours) less its neighbours, [B * T, 2, 8, 8]."""
+    """Means over all cells of the size and of the value of grey (the mean of the colours) less its
+    neighbours, [B * T, 2, 8, 8]."""
     v = pictures.float().mean(-1).flatten(0, 1)
     g = 4 * v[:, 1:-1, 1:-1] - v[:, :-2, 1:-1] - v[:, 2:, 1:-1] - v[:, 1:-1, :-2] - v[:, 1:-1, 2:]
     rows, columns = (n // CELL for n in g.shape[1:])
     cells = g[:, :rows * CELL, :columns * CELL].reshape(-1, rows, CELL, columns, CELL)
-    size = cells.abs().mean((1, 3)) + 1e-3  # flat pictures have none
-    return torch.stack((size, cells.mean((1, 3))), 1) / size.mean((1, 2), keepdim=True)[:, None]
+    size = cells.abs().mean((1, 3)) + FLAT
+    return torch.stack((size, cells.mean((1, 3))), 1)
 
 
 def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

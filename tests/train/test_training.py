@@ -142,6 +142,16 @@ def test_mesh_sees_texture_that_repeats_from_cell_to_cell() -> None:
     assert float(losses.mesh(source, source)) == 0
     assert float(losses.mesh(other, source)) < 0.1
     assert float(losses.mesh(source + tile, source)) > 0.3
+    assert float(losses.mesh(0.5 * source, source)) == pytest.approx(0.25, abs=0.02)
+
+
+def test_mesh_is_not_drowned_by_a_chequerboard() -> None:
+    """Measured by the picture's own texture it was, and a network learned to draw one."""
+    source = torch.randn(1, 2, 130, 130, 3, generator=torch.Generator().manual_seed(4)) / 8
+    checks = torch.ones(130, 130, 1)
+    checks[::2, ::2] = checks[1::2, 1::2] = -1
+    turning = torch.stack((checks, -checks))
+    assert float(losses.mesh(source + 0.3 * turning, source)) > 1
 
 
 def test_coarse_l1_sees_areas_and_no_texture() -> None:
