@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
     data_bytes = save(weights, metadata={"config": config.name})
     (out / f"{name}.safetensors").write_bytes(data_bytes)
     entry: dict[str, Any] = {
-        "config": config.name, "memory": config.memory, "keeps": config.keeps,
-        "moves": config.moves, "weights": f"{name}.safetensors",
+        "config": config.name, "sizes": asdict(config), "weights": f"{name}.safetensors",
         "sha256": hashlib.sha256(data_bytes).hexdigest(), "default_qp": default_qp,
         "rdo": rdo,
         "provenance": {

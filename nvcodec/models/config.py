@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 Triple = tuple[int, int, int]
 
@@ -140,3 +141,13 @@ CONFIGS: dict[str, ModelConfig] = {
         ),
     )
 }
+
+
+def from_json(sizes: dict[str, Any]) -> ModelConfig:
+    """The configuration that `dataclasses.asdict` made JSON of; TypeError or ValueError where the
+    sizes are of another kind of network."""
+    return ModelConfig(**{name: _tuples(value) for name, value in sizes.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

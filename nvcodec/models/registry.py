@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvcodec.models.config import CONFIGS, ModelConfig
+from nvcodec.models.config import CONFIGS, ModelConfig, from_json
 
 if TYPE_CHECKING:
     import torch
@@ -130,11 +130,12 @@ def _folders() -> Iterator[Path]:
 
 
 def _config(entry: dict[str, Any]) -> ModelConfig:
-    """Sizes of an entry's network; earlier releases had no memory to tell of, or one that does not
-    keep."""
+    """Sizes of an entry's network: its own, or of the configuration that earlier releases name,
+    which tell of their loop alone."""
+    if "sizes" in entry:
+        return from_json(entry["sizes"])
     return replace(CONFIGS[entry["config"]], memory=bool(entry.get("memory", False)),
-                   keeps=bool(entry.get("keeps", False)),
-                   moves=bool(entry.get("moves", False)))
+                   keeps=bool(entry.get("keeps", False)), moves=bool(entry.get("moves", False)))
 
 
 def read_index(folder: Path) -> Iterator[Release]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 
-from nvcodec.models.config import CONFIGS, ModelConfig
+from nvcodec.models.config import CONFIGS, ModelConfig, from_json
 from nvcodec.models.cost import macs_per_pixel, parameters
+from nvcodec.models.registry import ModelError, read_index
 
 
 def test_limits() -> None:
@@ -41,3 +46,32 @@ def test_bad_configurations_are_refused() -> None:
         replace(CONFIGS["s"], decoder_blocks=(1, 2))
     with pytest.raises(ValueError, match="head_channels"):
         replace(CONFIGS["s"], head_channels=())
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_sizes_survive_an_index(config: ModelConfig) -> None:
+    assert from_json(json.loads(json.dumps(asdict(config)))) == config
+
+
+def _indexed(folder: Path, entry: dict[str, object]) -> ModelConfig:
+    entry |= {"config": "s", "weights": "s.safetensors", "sha256": "00"}
+    (folder / "index.json").write_text(json.dumps({"s": entry}))
+    return next(read_index(folder)).config
+
+
+def test_a_release_keeps_its_own_sizes(tmp_path: Path) -> None:
+    """Files name weights by hash: those of another version are of other sizes, and must load."""
+    sizes = asdict(CONFIGS["s"]) | {"decoder_blocks": (1, 2, 3, 4)}
+    assert _indexed(tmp_path, {"sizes": sizes}).decoder_blocks == (1, 2, 3, 4)
+
+
+def test_earlier_releases_hold_no_sizes(tmp_path: Path) -> None:
+    found = _indexed(tmp_path, {"memory": True})
+    assert (found.encoder_blocks, found.decoder_blocks) == (
+        CONFIGS["s"].encoder_blocks, CONFIGS["s"].decoder_blocks)
+    assert (found.memory, found.moves) == (True, False)
+
+
+def test_sizes_of_another_kind_of_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not a release index"):
+        _indexed(tmp_path, {"sizes": {"name": "s", "transformer_layers": 12}})
