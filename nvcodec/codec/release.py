@@ -46,7 +46,7 @@ def release(checkpoint: Path, out: Path, name: str, data: Sequence[Path], defaul
     data_bytes = save(weights, metadata={"config": config.name})
     (out / f"{name}.safetensors").write_bytes(data_bytes)
     entry: dict[str, Any] = {
-        "config": config.name, "sizes": asdict(config), "weights": f"{name}.safetensors",
+        "sizes": asdict(config), "weights": f"{name}.safetensors",
         "sha256": hashlib.sha256(data_bytes).hexdigest(), "default_qp": default_qp,
         "rdo": rdo,
         "provenance": {

@@ -15,7 +15,7 @@ from nvcodec.train.recipes import Recipe
 COARSE_SIDES = (8, 32)
 #: Side of the cells of tokens, in pixels, that `mesh` looks for.
 CELL = 8
-#: Added to sizes of texture there: flat pictures have none.
+#: Added to the size of a picture's texture there: flat ones have none.
 FLAT = 0.02
 LN2 = 0.6931471805599453
 
@@ -90,8 +90,9 @@ def mesh(x: Tensor, y: Tensor) -> Tensor:
     over x would drown its mesh. Pictures [B, T, H, W, 3], at least a cell and two pixels high and
     wide.
     """
-    made, source = _by_place(x), _by_place(y)
-    return ((made - source) / source[:, :1].mean((2, 3), keepdim=True)).abs().mean()
+    source = _by_place(y)
+    size = source[:, :1].mean((2, 3), keepdim=True) + FLAT
+    return ((_by_place(x) - source) / size).abs().mean()
 
 
 def _by_place(pictures: Tensor) -> Tensor:
@@ -101,8 +102,7 @@ def _by_place(pictures: Tensor) -> Tensor:
     g = 4 * v[:, 1:-1, 1:-1] - v[:, :-2, 1:-1] - v[:, 2:, 1:-1] - v[:, 1:-1, :-2] - v[:, 1:-1, 2:]
     rows, columns = (n // CELL for n in g.shape[1:])
     cells = g[:, :rows * CELL, :columns * CELL].reshape(-1, rows, CELL, columns, CELL)
-    size = cells.abs().mean((1, 3)) + FLAT
-    return torch.stack((size, cells.mean((1, 3))), 1)
+    return torch.stack((cells.abs().mean((1, 3)), cells.mean((1, 3))), 1)
 
 
 def bit_costs(logits: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,7 @@ def test_sizes_survive_an_index(config: ModelConfig) -> None:
 
 
 def _indexed(folder: Path, entry: dict[str, object]) -> ModelConfig:
-    entry |= {"config": "s", "weights": "s.safetensors", "sha256": "00"}
+    entry |= {"weights": "s.safetensors", "sha256": "00"}
     (folder / "index.json").write_text(json.dumps({"s": entry}))
     return next(read_index(folder)).config
 
@@ -66,7 +66,7 @@ def test_a_release_keeps_its_own_sizes(tmp_path: Path) -> None:
 
 
 def test_earlier_releases_hold_no_sizes(tmp_path: Path) -> None:
-    found = _indexed(tmp_path, {"memory": True})
+    found = _indexed(tmp_path, {"config": "s", "memory": True})
     assert (found.encoder_blocks, found.decoder_blocks) == (
         CONFIGS["s"].encoder_blocks, CONFIGS["s"].decoder_blocks)
     assert (found.memory, found.moves) == (True, False)
