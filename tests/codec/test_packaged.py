@@ -32,7 +32,7 @@ def test_files_are_what_the_index_says() -> None:
 
 def test_a_file_of_the_eighth_release_decodes(tmp_path: Path) -> None:
     """The ninth has the same weights under another prior; the index keeps the one before."""
-    mvt = Path(__file__).parents[1] / "golden" / "s_eighth.mvt"
+    mvt = Path(__file__).parent / "data" / "s_eighth.mvt"
     assert nvcodec.inspect(mvt)["prior_sha256"] != registry.find("s").prior_sha256
     assert nvcodec.decode(mvt, tmp_path / "a.mp4").frames == 5
 
