@@ -1,7 +1,7 @@
-"""The tokenizer's convolutions in 8-bit integers, for CPUs that multiply those fastest (VNNI).
+"""The tokenizer's convolutions in 8-bit integers, for CPUs that multiply those fastest (AVX2, VNNI).
 
 Inputs are uint8 with one scale and zero point for each convolution (`Ranges`, measured when a
-release is made), weights int8 with one scale for each output channel; sums are exact and what
+release is made), weights -64 to 64 with one scale for each output channel; sums are exact and what
 comes out is float32 again. The first and last convolutions of encoder and decoder stay in
 float32. Fixed scales keep a stream equal to the whole clip. Inference only: there are no gradients.
 Jacob et al., arXiv 1712.05877, section 2.
@@ -28,6 +28,9 @@ Ranges = dict[str, tuple[float, float]]
 INSIDE = 0.9999
 #: Inputs that a quantile is taken from, at most.
 SAMPLED = 200_000
+#: Largest weight. Two products of it with 255 fit into 16 bits, where CPUs without VNNI add them up
+#: in pairs; one form for all CPUs keeps their pictures alike.
+TOP = 64
 #: Convolutions that stay in float32: they touch pixels or tokens.
 EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv",
          "decoder.memory.look", "decoder.memory.skip", "decoder.memory.gate",
@@ -37,9 +40,9 @@ EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv",
 
 @cache
 def is_fast(device: torch.device) -> bool:
-    """Whether it is a CPU that multiplies 8-bit integers in hardware, and this torch does rightly.
+    """Whether it is a CPU that multiplies many 8-bit integers at once, and this torch does rightly.
     """
-    probe = getattr(torch.cpu, "_is_vnni_supported", None)
+    probe = getattr(torch.cpu, "_is_avx2_supported", None)
     return device.type == "cpu" and bool(probe and probe()) and _is_exact()
 
 
@@ -103,7 +106,7 @@ class Int8Conv(nn.Module):
         weight = conv.weight.detach().float()
         flat = weight[..., 0, 0].permute(0, 2, 1).flatten(1)[..., None, None] \
             if over_time else weight[:, :, 0]
-        steps = flat.abs().amax((1, 2, 3)).clamp_min(1e-8) / 127
+        steps = flat.abs().amax((1, 2, 3)).clamp_min(1e-8) / TOP
         whole = (flat / steps[:, None, None, None]).round_().to(torch.int8)
         # `packed` alone would leave the state dictionary without weights to tell models apart by.
         self.register_buffer("whole", whole)
@@ -183,7 +186,8 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
 def _is_exact() -> bool:
     """Whether a small convolution comes out as integer arithmetic says it must.
 
-    The operators are not public in torch and may change; without VNNI their sums saturate.
+    The operators are not public in torch and may change. Largest inputs meet largest weights, whose
+    sums saturate on CPUs without VNNI wherever `TOP` is taken for more than it is.
     """
     conv = CausalConv3d(64, 16, (1, 1, 1))
     with torch.inference_mode():

@@ -18,7 +18,7 @@ from nvcodec.models.tokenizer import DecoderStream, EncoderStream, Tokenizer
 from tests.awake import awaken
 
 CPU = torch.device("cpu")
-needs_vnni = pytest.mark.skipif(not int8.is_fast(CPU), reason="this CPU has no VNNI")
+needs_avx2 = pytest.mark.skipif(not int8.is_fast(CPU), reason="this CPU has no AVX2")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def converted(frames: torch.Tensor) -> Tokenizer:
     return int8.convert(source, ranges)
 
 
-@needs_vnni
+@needs_avx2
 @settings(max_examples=30, deadline=None)
 @given(kernel=st.sampled_from([(1, 1, 1), (1, 3, 3), (3, 1, 1), (2, 1, 1)]),
        c_in=st.integers(1, 40), c_out=st.integers(1, 40), frames=st.integers(1, 5),
@@ -54,7 +54,7 @@ def test_sums_are_those_of_integers(kernel, c_in, c_out, frames, height, width, 
     x = torch.rand(2, frames, height, width, c_in) * 3 - 1
     step = 2.5 / 255
     levels = (x / step + round(0.5 / step) + 0.5).clamp(0, 255).floor() - round(0.5 / step)
-    scale = conv.weight.abs().amax((1, 2, 3, 4)) / 127
+    scale = conv.weight.abs().amax((1, 2, 3, 4)) / int8.TOP
     whole = (conv.weight / scale[:, None, None, None, None]).round()
     padded = F.pad(levels.permute(0, 4, 1, 2, 3).double(),
                    (kernel[2] // 2,) * 2 + (kernel[1] // 2,) * 2 + (kernel[0] - 1, 0))
@@ -64,7 +64,7 @@ def test_sums_are_those_of_integers(kernel, c_in, c_out, frames, height, width, 
         assert torch.allclose(small(x).double(), expected.double(), atol=1e-4, rtol=1e-4)
 
 
-@needs_vnni
+@needs_avx2
 def test_pictures_are_close(frames):
     source, small = model(), converted(frames)
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_pictures_are_close(frames):
     assert small.precision == "int8" and source.precision == "float32"
 
 
-@needs_vnni
+@needs_avx2
 def test_a_stream_equals_the_whole_clip(frames):
     small = converted(frames)
     with torch.inference_mode():
@@ -99,7 +99,7 @@ def test_every_convolution_inside_the_default_model_has_a_range():
     assert all(low <= 0 < high for low, high in release.ranges.values())
 
 
-@needs_vnni
+@needs_avx2
 def test_the_default_model_becomes_8_bits_throughout():
     small = precision.load(registry.find("s"), CPU)
     left = {n for n, m in small.named_modules() if isinstance(m, CausalConv3d)}
@@ -129,7 +129,7 @@ def test_arithmetic_that_is_absent_or_wrong_is_not_used(monkeypatch, broken):
         return x.new_zeros(1)
 
     monkeypatch.setattr(int8.Int8Conv, "forward", forward)
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True, raising=False)
     int8.is_fast.cache_clear()
     try:
         assert not int8.is_fast(CPU)
