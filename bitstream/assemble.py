@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .audio import AudioPackets, AudioStream, check_audio_order, parse_audio
-from .chunks import VERSION, Chunk
+from .chunks import Chunk
 from .errors import BadIndex, BadMeta, DuplicateHeader, MissingHeader
 from .header import Header
 from .index import Index, IndexBuilder, Totals
@@ -76,7 +76,7 @@ class Assembler:
     def _head(self, chunk: Chunk) -> Header:
         if self.header is not None:
             raise DuplicateHeader("a second HEAD; get another copy of the file", chunk.offset)
-        self.header = Header.parse(chunk.payload, chunk.base, extra=self._version > VERSION)
+        self.header = Header.parse(chunk.payload, chunk.base, self._version)
         return self.header
 
     def _content(self, chunk: Chunk, header: Header) -> Item | None:

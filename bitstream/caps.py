@@ -1,4 +1,4 @@
-"""The fixed limits of format version 1; every one is checked before memory is taken for it."""
+"""The fixed limits of the format; every one is checked before memory is taken for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = [
     "MAX_SEGMENTS",
     "MAX_SEGMENT_FRAMES",
     "MAX_SEGMENT_TOKENS",
+    "SPACINGS",
 ]
 
 MAX_DIMENSION = 16384
@@ -25,6 +26,8 @@ MAX_SEGMENT_TOKENS = 1 << 24
 MAX_SEGMENTS = 1 << 18
 MAX_INDEX_AUDIO = 1 << 18
 MAX_QP = 63
+# Frames from one coded frame to the next; files hold the place in this list.
+SPACINGS = (1, 2, 4)
 # Keeps every difference of two timestamps inside 64 bits.
 MAX_PTS = 1 << 62
 MAX_ID_BYTES = 32

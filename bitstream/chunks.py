@@ -32,7 +32,7 @@ __all__ = [
 # As in PNG: the high bit catches 7-bit transfers, the line ends catch text-mode copies, and ^Z
 # stops a listing on old terminals.
 MAGIC = b"\x89MVT\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 PREAMBLE_SIZE = len(MAGIC) + 2
 CHUNK_OVERHEAD = 12
 
@@ -74,9 +74,9 @@ class Chunk:
         return self.offset + self.size + CHUNK_OVERHEAD
 
 
-def pack_preamble() -> bytes:
-    """Return magic, version and the lowest reader version that can read the file."""
-    return MAGIC + bytes([VERSION, VERSION])
+def pack_preamble(version: int) -> bytes:
+    """Return magic, version and the lowest reader version that can read the file: the same."""
+    return MAGIC + bytes([version, version])
 
 
 def read_preamble(source: Source) -> int:

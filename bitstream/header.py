@@ -6,7 +6,15 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from .caps import CHUNK_CAPS, MAX_DIMENSION, MAX_ID_BYTES, MAX_SEGMENT_FRAMES, MAX_SEGMENT_TOKENS
+from .caps import (
+    CHUNK_CAPS,
+    MAX_DIMENSION,
+    MAX_ID_BYTES,
+    MAX_SEGMENT_FRAMES,
+    MAX_SEGMENT_TOKENS,
+    SPACINGS,
+)
+from .chunks import VERSION
 from .errors import BadHeader, BitstreamError, CapExceeded, UnknownCoder
 from .fields import Cursor, pack_str8
 
@@ -69,6 +77,8 @@ class Header:
         time_stride, spatial_stride: pixels per latent along time and space, 1..64.
         token_bits: bits of one token, 1..24.
         keyint: most frames in one segment, 1..65536.
+        spacing: most frames from one coded frame to the next, 1, 2 or 4; above 1 the file is of
+            version 2.
 
     Raises:
         BadHeader: a field is out of range.  CapExceeded: a size is above its cap.
@@ -102,6 +112,7 @@ class Header:
     spatial_stride: int = 8
     token_bits: int = 18
     keyint: int = 33
+    spacing: int = 1
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -129,6 +140,8 @@ class Header:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise _bad(f"{name} is {value}, allowed are {low}..{high}")
+        if self.spacing not in SPACINGS:
+            raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4")
         if self.rotation not in (0, 90, 180, 270):
             raise _bad(f"rotation is {self.rotation}, allowed are 0, 90, 180, 270")
         if not 1 <= len(self.model.encode()) <= MAX_ID_BYTES or not self.model.isprintable():
@@ -178,9 +191,16 @@ class Header:
         """Columns of the token grid."""
         return self.padded_width // self.spatial_stride
 
-    def token_shape(self, frame_count: int) -> tuple[int, int, int]:
-        """Token grid (T', H', W') of a segment of frame_count >= 1 frames."""
-        latents = 1 + -(-(frame_count - 1) // self.time_stride)
+    @property
+    def version(self) -> int:
+        """Lowest format version that has what this stream needs."""
+        return 1 if self.spacing == 1 else 2
+
+    def token_shape(self, frame_count: int, spacing: int = 1) -> tuple[int, int, int]:
+        """Token grid (T', H', W') of a segment of frame_count >= 1 frames, of which each
+        `spacing`-th and the last are coded.
+        """
+        latents = 1 + -(-(frame_count - 1) // (spacing * self.time_stride))
         return latents, self.latent_height, self.latent_width
 
     def pack(self) -> bytes:
@@ -195,18 +215,19 @@ class Header:
         )
         ids = pack_str8(self.model) + self.model_sha256
         coder = bytes([self.coder]) + pack_str8(self.prior) + self.prior_sha256
-        payload = fixed + ids + coder
+        spacing = b"" if self.version == 1 else bytes([self.spacing])
+        payload = fixed + ids + coder + spacing
         assert len(payload) <= CHUNK_CAPS[b"HEAD"]
         return payload
 
     @classmethod
-    def parse(cls, payload: bytes, base: int | None = None, extra: bool = False) -> Header:
+    def parse(cls, payload: bytes, base: int | None = None, version: int = 1) -> Header:
         """Read a HEAD payload.
 
         Args:
             payload: the chunk's payload.
             base: its offset in the file.
-            extra: allow further fields at the end (files of a later compatible version).
+            version: of the file; after the fields of a later one than VERSION others may come.
 
         Raises:
             BadHeader, CapExceeded, UnknownCoder.
@@ -226,7 +247,9 @@ class Header:
         values["coder"] = cursor.u8()
         values["prior"] = cursor.str8(MAX_ID_BYTES)
         values["prior_sha256"] = cursor.take(32)
-        if not extra:
+        if version >= 2:
+            values["spacing"] = cursor.u8()
+        if version <= VERSION:
             cursor.finish()
         try:
             return cls(**values)

@@ -14,6 +14,7 @@ from .caps import (
     MAX_QP,
     MAX_SEGMENT_FRAMES,
     MAX_SEGMENTS,
+    SPACINGS,
 )
 from .chunks import CHUNK_OVERHEAD, PREAMBLE_SIZE
 from .errors import BadIndex, CapExceeded
@@ -23,12 +24,14 @@ from .segment import Segment
 __all__ = ["TAIL_SIZE", "AudioEntry", "Index", "IndexBuilder", "SegmentEntry", "Totals"]
 
 _TOTALS = struct.Struct("<QQIQQ")
+# Of the byte whose lower bits are qp.
+_SPACING_SHIFT = MAX_QP.bit_length()
 TAIL_SIZE = _TOTALS.size + CHUNK_OVERHEAD
 
 
 @dataclass(frozen=True)
 class SegmentEntry:
-    """Where one segment lies: chunk offset, payload bytes, times in ticks, frames and qp."""
+    """Where one segment lies: chunk offset, payload bytes, times in ticks, frames, qp, spacing."""
 
     offset: int
     size: int
@@ -36,6 +39,15 @@ class SegmentEntry:
     end_pts: int
     frame_count: int
     qp: int
+    spacing: int = 1
+
+    def tells_of(self, segment: Segment) -> bool:
+        """Whether all but its place in the file is that of a segment."""
+        times = (segment.first_pts, segment.end_pts)
+        found = (*times, segment.frame_count, segment.qp, segment.spacing)
+        return found == (
+            self.first_pts, self.end_pts, self.frame_count, self.qp, self.spacing
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,8 @@ class Index:
             parts.append(pack_varint(entry.offset - end) + pack_varint(entry.size))
             parts.append(pack_svarint(entry.first_pts - clock))
             parts.append(pack_varint(entry.end_pts - entry.first_pts))
-            parts.append(pack_varint(entry.frame_count) + bytes([entry.qp]))
+            steps = SPACINGS.index(entry.spacing) << _SPACING_SHIFT | entry.qp
+            parts.append(pack_varint(entry.frame_count) + bytes([steps]))
             end, clock = entry.offset + entry.size + CHUNK_OVERHEAD, entry.end_pts
         parts.append(pack_varint(len(self.audio)))
         end = PREAMBLE_SIZE
@@ -148,16 +161,16 @@ def _parse_segments(cursor: Cursor, limit: int) -> tuple[SegmentEntry, ...]:
         first = clock + cursor.svarint()
         clock = first + cursor.varint()
         frames = cursor.varint()
-        qp = cursor.u8()
+        place, qp = divmod(cursor.u8(), 1 << _SPACING_SHIFT)
         end = offset + size + CHUNK_OVERHEAD
         if end > limit:
             raise cursor.fail("places a segment beyond itself")
         if not last < first <= clock <= MAX_PTS:
             raise cursor.fail("lists segments out of time order")
-        if not 1 <= frames <= MAX_SEGMENT_FRAMES or qp > MAX_QP:
-            raise cursor.fail("lists a segment with an impossible frame count or qp")
+        if not 1 <= frames <= MAX_SEGMENT_FRAMES or place >= len(SPACINGS):
+            raise cursor.fail("lists a segment with an impossible frame count or spacing")
         last = first
-        entries.append(SegmentEntry(offset, size, first, clock, frames, qp))
+        entries.append(SegmentEntry(offset, size, first, clock, frames, qp, SPACINGS[place]))
     return tuple(entries)
 
 
@@ -206,7 +219,8 @@ class IndexBuilder:
         if self._segments and segment.first_pts <= self._segments[-1].first_pts:
             raise BadIndex("segments are out of time order; get another copy", offset)
         times = (segment.first_pts, segment.end_pts)
-        entry = SegmentEntry(offset, size, *times, segment.frame_count, segment.qp)
+        kind = (segment.frame_count, segment.qp, segment.spacing)
+        entry = SegmentEntry(offset, size, *times, *kind)
         self._segments.append(entry)
 
     def add_audio(self, record: AudioStream | AudioPackets, offset: int, size: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from .assemble import Assembler
 from .audio import AudioPackets, AudioStream, check_audio_order, parse_audio
-from .chunks import CHUNK_OVERHEAD, VERSION, Chunk, read_chunk
+from .chunks import CHUNK_OVERHEAD, Chunk, read_chunk
 from .errors import BadIndex, BitstreamError, ChunkCrcError, CorruptError, UnsupportedError
 from .header import Header
 from .index import TAIL_SIZE, AudioEntry, Index, SegmentEntry, Totals
@@ -57,7 +57,7 @@ class Reader:
                 raise ValueError("Reader needs a stream that can seek; use StreamReader on pipes")
             self._size = self._source.size
             version, chunk = read_head(self._source)
-            self.header = Header.parse(chunk.payload, chunk.base, extra=version > VERSION)
+            self.header = Header.parse(chunk.payload, chunk.base, version)
             self.index, self.rebuilt = self._open_index(chunk.end, recover)
         except BaseException:
             self.close()
@@ -133,8 +133,7 @@ class Reader:
         entry = self.segments[number]
         chunk = self._chunk(b"SEGM", entry.offset, entry.size)
         segment = Segment.parse(chunk.payload, self.header, chunk.base)
-        found = (segment.first_pts, segment.end_pts, segment.frame_count, segment.qp)
-        if found != (entry.first_pts, entry.end_pts, entry.frame_count, entry.qp):
+        if not entry.tells_of(segment):
             raise BadIndex(f"INDX does not match segment {number}; recover the file", entry.offset)
         return segment
 

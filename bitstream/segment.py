@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from .caps import MAX_PTS, MAX_QP, MAX_SEGMENT_FRAMES, MAX_SEGMENT_TOKENS
+from .caps import MAX_PTS, MAX_QP, MAX_SEGMENT_FRAMES, MAX_SEGMENT_TOKENS, SPACINGS
 from .errors import BadSegment, CapExceeded
 from .fields import Cursor, pack_varint
 from .header import Header
@@ -16,6 +16,7 @@ __all__ = ["Segment"]
 
 _FIXED = struct.Struct("<qIBB")
 _FLAG_DELTAS = 1
+_SPACING_SHIFT = 1
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Segment:
         payload: entropy-coded tokens as `encode_tokens` returns them.
         qp: quality step 0 (best)..63.
         last_duration: ticks that the last frame is shown, 0 where unknown.
+        spacing: the first, each spacing-th after it and the last frame are coded, 1, 2 or 4; those
+            between are made from the coded ones beside them.
 
     Raises:
         BadSegment: a field is out of range.
@@ -37,12 +40,15 @@ class Segment:
     payload: bytes
     qp: int = 0
     last_duration: int = 0
+    spacing: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.pts) <= MAX_SEGMENT_FRAMES:
             raise _bad(f"{len(self.pts)} frames, allowed are 1..{MAX_SEGMENT_FRAMES}")
         if not 0 <= self.qp <= MAX_QP:
             raise _bad(f"qp is {self.qp}, allowed are 0..{MAX_QP}")
+        if self.spacing not in SPACINGS:
+            raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4")
         if self.last_duration < 0:
             raise _bad("the last frame's duration is negative")
         if any(later <= earlier for earlier, later in pairwise(self.pts)):
@@ -66,10 +72,10 @@ class Segment:
         return len(self.pts)
 
     def pack(self) -> bytes:
-        """Return the SEGM payload; equal spacing is stored as one step."""
+        """Return the SEGM payload; equal steps are stored as one."""
         deltas = [later - earlier for earlier, later in pairwise(self.pts)]
         varied = len(set(deltas)) > 1
-        flags = _FLAG_DELTAS if varied else 0
+        flags = _FLAG_DELTAS * varied | SPACINGS.index(self.spacing) << _SPACING_SHIFT
         fixed = _FIXED.pack(self.first_pts, self.frame_count, self.qp, flags)
         times = b"".join(map(pack_varint, deltas if varied else deltas[:1]))
         return fixed + pack_varint(self.last_duration) + times + self.payload
@@ -84,13 +90,15 @@ class Segment:
         """
         cursor = Cursor(payload, BadSegment, "SEGM", base)
         first, count, qp, flags = _FIXED.unpack(cursor.take(_FIXED.size))
-        if flags & ~_FLAG_DELTAS:
+        place = flags >> _SPACING_SHIFT
+        if place >= len(SPACINGS) or SPACINGS[place] > header.spacing:
             raise cursor.fail(f"has unknown flags {flags:#04x}")
+        spacing = SPACINGS[place]
         if count < 1:
             raise cursor.fail("has no frames")
         if count > MAX_SEGMENT_FRAMES:
             raise _over(f"{count} frames", MAX_SEGMENT_FRAMES, base)
-        latents, rows, columns = header.token_shape(count)
+        latents, rows, columns = header.token_shape(count, spacing)
         if latents * rows * columns > MAX_SEGMENT_TOKENS:
             raise _over(f"{latents * rows * columns} tokens", MAX_SEGMENT_TOKENS, base)
         last_duration = cursor.varint()
@@ -106,7 +114,7 @@ class Segment:
                 raise cursor.fail("has frames of no duration")
             pts = range(first, first + count * step, step)
         try:
-            return cls(pts=tuple(pts), payload=cursor.rest(), qp=qp, last_duration=last_duration)
+            return cls(tuple(pts), cursor.rest(), qp, last_duration, spacing)
         except BadSegment as error:
             error.offset = base
             raise

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from .assemble import Assembler, Item
-from .chunks import VERSION, Chunk, read_chunk, read_preamble
+from .chunks import Chunk, read_chunk, read_preamble
 from .errors import BitstreamError, CorruptError, MissingHeader, Truncated, UnsupportedError
 from .header import Header
 from .index import Index, Totals
@@ -113,4 +113,4 @@ def read_header(stream: BinaryIO) -> Header:
         NotMvt, UnsupportedVersion, Truncated, ChunkCrcError, MissingHeader and what Header raises.
     """
     version, chunk = read_head(Source(stream))
-    return Header.parse(chunk.payload, chunk.base, extra=version > VERSION)
+    return Header.parse(chunk.payload, chunk.base, version)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from .audio import AudioPackets, AudioStream, check_audio_order
 from .caps import MAX_SEGMENT_TOKENS
 from .chunks import CHUNK_OVERHEAD, pack_chunk, pack_preamble
-from .errors import BadIndex, BadMeta, CapExceeded
+from .errors import BadIndex, BadMeta, BadSegment, CapExceeded
 from .header import Header
 from .index import TAIL_SIZE, IndexBuilder, Totals
 from .meta import pack_meta
@@ -43,7 +43,7 @@ class Writer:
         self._builder = IndexBuilder()
         self._streams: set[int] = set()
         self._totals: Totals | None = None
-        self._emit(pack_preamble())
+        self._emit(pack_preamble(header.version))
         self._emit(pack_chunk(b"HEAD", header.pack()))
 
     def __enter__(self) -> Writer:
@@ -97,8 +97,14 @@ class Writer:
 
         Raises:
             BadIndex: it begins at or before its predecessor.  CapExceeded: too many tokens.
+            BadSegment: its spacing is above the header's.
         """
-        latents, rows, columns = self.header.token_shape(segment.frame_count)
+        if segment.spacing > self.header.spacing:
+            raise BadSegment(
+                f"SEGM: spacing is {segment.spacing}, HEAD allows {self.header.spacing}"
+            )
+        shape = self.header.token_shape(segment.frame_count, segment.spacing)
+        latents, rows, columns = shape
         if latents * rows * columns > MAX_SEGMENT_TOKENS:
             raise CapExceeded(
                 f"SEGM: {latents * rows * columns} tokens are above the cap "

@@ -70,6 +70,9 @@ ENCODING = (
                  help="Entropy coder: learned prior (default), static table, or raw tokens."),
     click.option("--keyint", type=int, default=DEFAULT_KEYINT, show_default=True, metavar="N",
                  help="Most frames in a segment; segments can be decoded alone."),
+    click.option("--spacing", type=click.Choice(["auto", "1", "2", "4"]), default="auto",
+                 show_default=True,
+                 help="Code every, every 2nd or every 4th frame, and make the others from them."),
     click.option("--no-audio", is_flag=True, help="Leave the audio out."),
     click.option("--verify", is_flag=True, help="Read the file back and compare every token."),
     window, device, precision, force,
@@ -81,13 +84,15 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
                model: str, rdo: bool, effort: int, prior: str | None, keyint: int,
-               no_audio: bool, verify: bool, start: float | None, duration: float | None,
-               device: str, precision: str, force: bool, **verbs_own: Any) -> Any:
+               spacing: str, no_audio: bool, verify: bool, start: float | None,
+               duration: float | None, device: str, precision: str, force: bool,
+               **verbs_own: Any) -> Any:
         from nvcodec.codec.options import EncodeOptions
 
         wished = EncodeOptions(
             model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
-            rdo=rdo, effort=effort, start=start, duration=duration, audio=not no_audio,
+            spacing=None if spacing == "auto" else int(spacing), rdo=rdo, effort=effort,
+            start=start, duration=duration, audio=not no_audio,
             device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)
 

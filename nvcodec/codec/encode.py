@@ -117,6 +117,7 @@ class _Job:
         self.shift = 0
         self.checks: list[int] = []
         self.qps: list[int] = []
+        self.spacings: list[int] = []
         self.done = self.searched = self.passed = self.coded_bytes = self.coded_frames = 0
         self.stage = ""
 
@@ -148,7 +149,8 @@ class _Job:
             frames=totals.frames, segments=totals.segments, file_bytes=totals.file_bytes,
             audio_bytes=totals.audio_bytes,
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
-            qp=tuple(self.qps), seconds=seconds, passes=round(self.passed / totals.frames, 2),
+            qp=tuple(self.qps), spacing=tuple(self.spacings), seconds=seconds,
+            passes=round(self.passed / totals.frames, 2),
             wanted_bpp=verdict.wanted_bpp, reach=verdict.reach, verified=self.options.verify,
             precision=self.setup.model.precision, partial=self.partial,
             warnings=list(verdict.warnings))
@@ -271,6 +273,7 @@ class _Job:
 
     def _store(self, writer: bitstream.Writer, coded: Coded) -> None:
         self.qps.append(coded.chunk.qp)
+        self.spacings.append(coded.chunk.spacing)
         self.checks.append(coded.check)
         self.audio.store(writer, coded.chunk)
         if self.file is None:
@@ -283,7 +286,7 @@ class _Job:
         with bitstream.Reader(self.file.path) as reader:
             for i, chunk in enumerate(reader.iter_segments()):
                 self.listen(Progress(i, len(self.checks), None, "verify"))
-                shape = reader.header.token_shape(chunk.frame_count)
+                shape = reader.header.token_shape(chunk.frame_count, chunk.spacing)
                 tokens = self.setup.coder.decode(chunk.payload, shape, chunk.qp)
                 if zlib.crc32(np.ascontiguousarray(tokens).tobytes()) != self.checks[i]:
                     raise OutputError(f"{self.target}: segment {i} reads back differently",

@@ -36,6 +36,7 @@ class EncodeReport:
 
     Attributes (those that do not speak for themselves):
         qp: of each segment, rounded as the file states it.
+        spacing: of each segment, frames from one coded frame to the next.
         seconds: the search for a wished rate included, start-up of the model not.
         wanted_bpp: what the wished rate or size comes to, None where none was wished.
         passes: frames that went through the network over the source's frames; 1 without a wish.
@@ -56,6 +57,7 @@ class EncodeReport:
     audio_bytes: int
     bpp: float
     qp: tuple[int, ...]
+    spacing: tuple[int, ...]
     seconds: float
     wanted_bpp: float | None = None
     passes: float = 1.0

@@ -41,10 +41,12 @@ class TokenGrid:
     Attributes:
         number: of the segment, 0, 1, ...
         tokens: uint32 [T', H', W'], each in 0 .. 2**token_bits - 1; T' is
-            1 + ceil((frames - 1) / time_stride), H' and W' are the picture's over spatial_stride.
+            1 + ceil((frames - 1) / (spacing * time_stride)), H' and W' are the picture's over
+            spatial_stride.
         pts: of each of the segment's frames, in ticks of the file's time base.
         last_duration: ticks that the last frame is shown, 0 where unknown.
         qp: quality step 0..63 that the tokens were made for.
+        spacing: frames from one coded frame to the next, 1, 2 or 4; the last is coded as well.
         bytes: that their coded form takes in the file.
     """
 
@@ -53,6 +55,7 @@ class TokenGrid:
     pts: tuple[int, ...]
     last_duration: int
     qp: int
+    spacing: int
     bytes: int
 
     @property
@@ -205,9 +208,10 @@ class VideoFile:
             for number in span.choose(self._reader.segments):
                 with passing_damage(self._recover, self._reader.problems):
                     s = self._segment(number)
-                    shape = self._reader.header.token_shape(s.frame_count)
+                    shape = self._reader.header.token_shape(s.frame_count, s.spacing)
                     tokens = self._token_coder.decode(s.payload, shape, s.qp)
-                    yield TokenGrid(number, tokens, s.pts, s.last_duration, s.qp, len(s.payload))
+                    yield TokenGrid(number, tokens, s.pts, s.last_duration, s.qp, s.spacing,
+                                    len(s.payload))
 
 
 def open_file(path: str | Path, device: str = "auto", recover: bool = False,

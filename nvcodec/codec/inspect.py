@@ -34,6 +34,7 @@ class SegmentInfo:
         seconds: that it is shown.
         frames: how many.
         qp: quality step 0 (best) .. 63.
+        spacing: frames from one coded frame to the next; those between are made from them.
         tokens: how many.
         bits_per_token: of the whole chunk.
         bpp: bits of the whole chunk for each displayed pixel of each frame.
@@ -48,6 +49,7 @@ class SegmentInfo:
     seconds: float
     frames: int
     qp: int
+    spacing: int
     tokens: int
     bits_per_token: float
     bpp: float
@@ -59,12 +61,12 @@ def segment_infos(reader: bitstream.Reader) -> tuple[SegmentInfo, ...]:
     origin = origin_of(reader)
     rows = []
     for number, s in enumerate(reader.segments):
-        size, tokens = s.size + CHUNK_OVERHEAD, prod(header.token_shape(s.frame_count))
+        size, tokens = s.size + CHUNK_OVERHEAD, prod(header.token_shape(s.frame_count, s.spacing))
         rows.append(SegmentInfo(
             number=number, offset=s.offset, bytes=size, pts=s.first_pts, end_pts=s.end_pts,
             start=round(float((s.first_pts - origin) * base), 6),
             seconds=round(float((s.end_pts - s.first_pts) * base), 6), frames=s.frame_count,
-            qp=s.qp, tokens=tokens, bits_per_token=round(8 * size / tokens, 4),
+            qp=s.qp, spacing=s.spacing, tokens=tokens, bits_per_token=round(8 * size / tokens, 4),
             bpp=round(8 * size / (s.frame_count * header.width * header.height), 6)))
     return tuple(rows)
 
@@ -80,7 +82,7 @@ def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
         seconds = float(
             (reader.segments[-1].end_pts - reader.segments[0].first_pts) * time_base_of(h))
         facts: dict[str, Any] = {
-            "file": str(path), "bytes": reader.file_bytes, "version": bitstream.VERSION,
+            "file": str(path), "bytes": reader.file_bytes, "version": h.version,
             "width": h.width, "height": h.height, "frames": reader.frames,
             "fps": float(fps_of(h)), "vfr": h.vfr, "seconds": round(seconds, 6),
             "time_base": f"{h.time_base_num}/{h.time_base_den}", "bpp": reader.bpp,
@@ -91,6 +93,7 @@ def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
             "prior_sha256": h.prior_sha256.hex() if h.prior else "",
             "keyint": h.keyint, "segments": len(reader.segments),
             "qp": [min(s.qp for s in reader.segments), max(s.qp for s in reader.segments)],
+            "coded_frames": sum(_coded(s) for s in reader.segments),
             "color": {"primaries": h.primaries, "transfer": h.transfer, "matrix": h.matrix,
                       "full_range": h.full_range},
             "rotation": h.rotation, "sample_aspect_ratio": f"{h.sar_num}/{h.sar_den}",
@@ -100,6 +103,11 @@ def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
         if segments:
             facts["segment_list"] = [asdict(row) for row in segment_infos(reader)]
         return facts
+
+
+def _coded(segment: bitstream.SegmentEntry) -> int:
+    """Frames that have tokens of their own."""
+    return 1 + -(-(segment.frame_count - 1) // segment.spacing)
 
 
 def _audio(reader: bitstream.Reader) -> list[dict[str, Any]]:
@@ -139,7 +147,7 @@ def examine(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
         for i, slot in enumerate(slots):
             found = slot.read()
             if isinstance(found, bitstream.Segment):
-                shape = reader.header.token_shape(found.frame_count)
+                shape = reader.header.token_shape(found.frame_count, found.spacing)
                 try:
                     coder.decode(found.payload, shape, found.qp)
                 except bitstream.CorruptError as error:

@@ -18,7 +18,8 @@ WORD = 2**32 - 1
 CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
 
-def make_header(info: VideoInfo, release: Release, coder: int, keyint: int) -> bitstream.Header:
+def make_header(info: VideoInfo, release: Release, coder: int, keyint: int,
+                spacing: int = 1) -> bitstream.Header:
     """Stream parameters for a source. The colour tags are the ones its pixels were read by."""
     config = release.config
     rows, columns = config.latent_size(info.height, info.width)
@@ -38,7 +39,8 @@ def make_header(info: VideoInfo, release: Release, coder: int, keyint: int) -> b
         matrix=info.color.matrix, full_range=bool(info.color.full_range), rotation=info.rotation,
         sar_num=aspect.numerator, sar_den=aspect.denominator, source_bits=info.bit_depth,
         source_alpha=info.has_alpha, time_stride=config.time_stride,
-        spatial_stride=config.spatial_stride, token_bits=config.token_bits, keyint=keyint)
+        spatial_stride=config.spatial_stride, token_bits=config.token_bits, keyint=keyint,
+        spacing=spacing)
 
 
 def check_matches(header: bitstream.Header, release: Release) -> None:

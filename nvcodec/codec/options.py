@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bitstream.caps import SPACINGS
 from nvcodec.codec.coders import CODERS
 from nvcodec.codec.plain import check_precision
 from nvcodec.errors import UsageError
@@ -26,6 +27,8 @@ class EncodeOptions:
         bitrate: wished kbit/s of everything but audio.
         size: wished bytes of the whole file.
         keyint: most frames in a segment.
+        spacing: frames from one coded frame to the next, 1, 2 or 4; the others are made from them.
+            None takes 1 or 2, whichever serves a segment better, and 1 for the best qualities.
         coder: "learned" (integer prior), "table" (static probabilities) or "none" (18 raw bits a
             token); None takes the best that the release has.
         start, duration: part of the source to encode, in seconds.
@@ -46,6 +49,7 @@ class EncodeOptions:
     bitrate: float | None = None
     size: int | None = None
     keyint: int = DEFAULT_KEYINT
+    spacing: int | None = None
     coder: str | None = None
     start: float | None = None
     duration: float | None = None
@@ -79,6 +83,9 @@ class EncodeOptions:
         if self.effort and self.precision == "int8":
             raise UsageError("the search needs gradients, which 8 bits do not give",
                              "leave out precision or effort")
+        if self.spacing not in (None, *SPACINGS):
+            raise UsageError(f"spacing {self.spacing} is not one of 1, 2, 4",
+                             "leave it out to have it chosen")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536",
                              f"{DEFAULT_KEYINT} is the default")

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import bitstream
 from nvcodec.codec import mapping
 from nvcodec.codec.coders import TokenCoder, coder_for
 from nvcodec.codec.overlap import ahead
+from nvcodec.codec.spacing import all_frames
 from nvcodec.codec.span import END, Span
 from nvcodec.models import precision, registry
 from nvcodec.models.device import pick_device
@@ -65,7 +67,7 @@ class SegmentDecoder:
 
         BadTokens where they are damaged, at the latest after the last.
         """
-        shape = self.header.token_shape(segment.frame_count)
+        shape = self.header.token_shape(segment.frame_count, segment.spacing)
         return self.coder.frames(segment.payload, shape, segment.qp)
 
     def frames(self, segment: bitstream.Segment, last: int = END,
@@ -76,19 +78,21 @@ class SegmentDecoder:
         that BadTokens comes before it.
         """
         tokens = iter(list(self.latents(segment)) if latents is None else latents)
-        stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
-        ends = (*segment.pts[1:], segment.end_pts)
-        done = 0
-        for a, b in latent_pieces(self.header.token_shape(segment.frame_count)[0], self.step):
-            if segment.pts[done] >= last:
+        pictures = self._coded(segment, tokens)
+        if segment.spacing > 1:
+            pictures = all_frames(pictures, segment.pts, segment.spacing)
+        for pts, end in pairwise((*segment.pts, segment.end_pts)):
+            if pts >= last:
                 return
+            yield DecodedFrame(next(pictures).numpy(), pts, end - pts)
+
+    def _coded(self, segment: bitstream.Segment, tokens: Iterator[Tokens]) -> Iterator[Tensor]:
+        """The segment's coded pictures, uint8 [H, W, 3]; the last may come several times."""
+        stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
+        count = self.header.token_shape(segment.frame_count, segment.spacing)[0]
+        for a, b in latent_pieces(count, self.step):
             grid = torch.from_numpy(np.stack(list(islice(tokens, b - a))).astype(np.int32))
-            for rgb in stream.push(grid).numpy()[:segment.frame_count - done]:
-                pts = segment.pts[done]
-                if pts >= last:
-                    return
-                yield DecodedFrame(rgb, pts, ends[done] - pts)
-                done += 1
+            yield from stream.push(grid)
 
 
 @dataclass(frozen=True)
@@ -185,8 +189,8 @@ class Pictures:
             return
         # One picture at least: behind the wished part it stands in for a lost beginning.
         last = max(self.span.last, segment.first_pts + 1)
-        count = self.decoder.header.token_shape(segment.frame_count)[0]
-        latents = (event.tokens for event in islice(source, count)) if item.is_wished else None
+        shape = self.decoder.header.token_shape(segment.frame_count, segment.spacing)
+        latents = (event.tokens for event in islice(source, shape[0])) if item.is_wished else None
         try:
             yield from self._shown(self.decoder.frames(segment, last, latents))
             for _ in latents or ():  # those behind the wished part are checked as well

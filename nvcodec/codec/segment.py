@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import bitstream
-from nvcodec.codec.coders import TokenCoder
+from nvcodec.codec.coders import TokenCoder, Tokens
 from nvcodec.codec.refine import Refiner
 from nvcodec.models import lfq
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
@@ -26,6 +26,13 @@ def strength_at(qp: float) -> float:
     return min(qp / 88, 1 - qp / 80)
 
 
+def signs_of(tokens: Tokens, z: Tensor) -> Tensor:
+    """Tokens uint32 [t, H', W'] of latent values z [1, t, H', W', bits] -> their signs, in {-1, 1},
+    of the shape and kind of z."""
+    whole = torch.from_numpy(tokens.astype(np.int32)).to(z.device)
+    return lfq.tokens_to_bits(whole, z.shape[-1], z.dtype)[None]
+
+
 class SegmentEncoder:
     """Takes a segment's frames piece by piece and packs their tokens as they are chosen.
 
@@ -36,12 +43,13 @@ class SegmentEncoder:
         header: of the file.
         rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
         refiner: improves the latent values before their signs are taken; fresh for each segment.
+        spacing: of the segment; pieces have those of its frames alone that are coded.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
-                 rdo: float = 0.0, refiner: Refiner | None = None) -> None:
+                 rdo: float = 0.0, refiner: Refiner | None = None, spacing: int = 1) -> None:
         self.stream = EncoderStream(model, qp)
-        self.qp, self.header = round(qp), header
+        self.qp, self.header, self.spacing = round(qp), header, spacing
         self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,
                                    rdo * strength_at(qp))
         self.refiner = refiner
@@ -50,13 +58,16 @@ class SegmentEncoder:
         self.pts: list[int] = []
         self.last_duration = 0
 
-    def add(self, piece: Piece[Frame], shift: int) -> None:
-        """Code a piece; timestamps go down by `shift` ticks."""
+    def note(self, frame: Frame, shift: int) -> None:
+        """Take down a frame's time, `shift` ticks earlier; every frame's, coded or not."""
+        self.pts.append(frame.pts - shift)
+        self.last_duration = max(0, frame.duration)
+
+    def add(self, piece: Piece[Frame]) -> None:
+        """Code a piece."""
         frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
         self.pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
         self.stream.push(self.pixels, self._send)
-        self.pts.extend(f.pts - shift for f in piece.frames)
-        self.last_duration = max(0, piece.frames[-1].duration)
 
     def _send(self, z: Tensor) -> Tensor:
         """The next latent values [1, t, H', W', bits] -> the signs that the file has for them."""
@@ -67,14 +78,14 @@ class SegmentEncoder:
             now, self.pixels = self.pixels[:count], self.pixels[count:]
             values = self.refiner.push(values, now)
         tokens = self.packer.push(values.float().cpu().numpy())
-        whole = torch.from_numpy(tokens.astype(np.int32)).to(z.device)
-        signs = lfq.tokens_to_bits(whole, z.shape[-1], z.dtype)
+        signs = signs_of(tokens, z)
         if self.refiner:
-            self.refiner.learn(signs)
-        return signs[None]
+            self.refiner.learn(signs[0])
+        return signs
 
     def finish(self) -> tuple[bitstream.Segment, int]:
         """The chunk, and the CRC-32 of its tokens."""
         tokens, payload = self.packer.finish()
-        chunk = bitstream.Segment(tuple(self.pts), payload, self.qp, self.last_duration)
+        chunk = bitstream.Segment(
+            tuple(self.pts), payload, self.qp, self.last_duration, self.spacing)
         return chunk, zlib.crc32(tokens.tobytes())

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from itertools import chain, islice
 
 import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
+from nvcodec.codec.chooser import LEAST_QP, Chooser, tried_frames
 from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.ratesearch import Coded
 from nvcodec.codec.refine import Refiner, load_perceptual
 from nvcodec.codec.segment import SegmentEncoder
+from nvcodec.codec.spacing import coded_frames
 from nvcodec.errors import UsageError
 from nvcodec.models import precision, registry
 from nvcodec.models.device import pick_device
@@ -32,12 +35,15 @@ class Setup:
         self.options = options
         self.release = registry.find(options.model)
         self.coder_name = options.coder or default_coder(self.release)
-        self.header = mapping.make_header(
-            info, self.release, CODERS[self.coder_name], options.keyint)
-        _check_room(self.header, options.keyint)
         self.step = piece_frames(info.width, info.height)
         #: The qp of segments where no rate is wished.
         self.qp = float(self.release.default_qp if options.qp is None else options.qp)
+        #: Frames that wait until a segment's spacing is chosen; 0 where there is no choice.
+        self.tried = tried_frames(info.width, info.height) if self._may_choose() else 0
+        spacing = 2 if self.tried else options.spacing or 1
+        self.header = mapping.make_header(
+            info, self.release, CODERS[self.coder_name], options.keyint, spacing)
+        _check_room(self.header, options.keyint)
 
     @cached_property
     def coder(self) -> TokenCoder:
@@ -57,9 +63,25 @@ class Setup:
             return None
         return load_perceptual(pick_device(self.options.device), self.options.effort_nets)
 
+    @cached_property
+    def chooser(self) -> Chooser:
+        """What chooses spacings, where there is a choice."""
+        return Chooser(self.model, self.coder, self.rdo)
+
+    @property
+    def rdo(self) -> float:
+        """Strength of signs chosen by cost."""
+        return self.release.rdo if self.options.rdo else 0.0
+
     def load(self) -> None:
         """Load what `code` needs, and meet its errors, now."""
         _ = self.coder, self.model, self.perceptual
+
+    def _may_choose(self) -> bool:
+        """Models without motion have not been measured."""
+        o = self.options
+        return (o.spacing is None and self.release.config.moves
+                and (o.has_wish or self.qp >= LEAST_QP))
 
     def code(self, frames: Iterable[Frame], qp: float, shift: int,
              tell: Callable[[int], None]) -> Coded:
@@ -72,15 +94,23 @@ class Setup:
 
         Timestamps go down by `shift` ticks; `tell` is called with the frames of each piece.
         """
-        rdo = self.release.rdo if self.options.rdo else 0.0
+        spacing = self.header.spacing
+        if self.tried:
+            frames = iter(frames)
+            beginning = list(islice(frames, self.tried))
+            qp, spacing = self.chooser.choose(beginning, qp)
+            frames = chain(beginning, frames)
         refiner = None
         if self.perceptual is not None:
             refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)
         segment = SegmentEncoder(
-            self.model, self.coder, qp, self.header, rdo, refiner)
-        for piece in pieces(frames, self.options.keyint, self.step):
-            segment.add(piece, shift)
-            tell(len(piece.frames))
+            self.model, self.coder, qp, self.header, self.rdo, refiner, spacing)
+        coded = coded_frames(frames, spacing, lambda frame: segment.note(frame, shift))
+        told = 0
+        for piece in pieces(coded, self.options.keyint, self.step):
+            segment.add(piece)
+            tell(len(segment.pts) - told)
+            told = len(segment.pts)
         return segment
 
 

@@ -1,8 +1,8 @@
 """`.mvt` <-> `.npz`: the tokens of a file as arrays, with all that rebuilds the file.
 
-The arrays of a token file, version 1 (S segments, N frames, R audio records):
+The arrays of a token file (S segments, N frames, R audio records):
 
-    version       uint32 [1]        1
+    version       uint32 [1]        that of the `.mvt` file, 1 or 2
     tokens        uint32 [T',H',W'] the grids of all segments, one after the other in time
     low, high     uint16 [T',H',W'] their 9-bit factors: tokens = low + 512 * high
     token_bounds  int64 [S+1]       segment i is tokens[token_bounds[i]:token_bounds[i + 1]]
@@ -10,6 +10,7 @@ The arrays of a token file, version 1 (S segments, N frames, R audio records):
     pts           int64 [N]         of each frame, in ticks
     last_duration int64 [S]         ticks that a segment's last frame is shown, 0 where unknown
     qp            uint8 [S]
+    spacing       uint8 [S]         frames from one coded frame to the next; from version 2 on
     time_base     uint32 [2]        seconds per tick, as numerator and denominator
     head          uint8 [bytes]     payload of the file's HEAD chunk
     meta          uint8 [bytes]     payload of its META chunk; empty where it has none
@@ -41,6 +42,7 @@ from bitstream.caps import (
     MAX_SEGMENT_FRAMES,
     MAX_SEGMENT_TOKENS,
     MAX_SEGMENTS,
+    SPACINGS,
 )
 from bitstream.meta import pack_meta, parse_meta
 from nvcodec.codec.coders import coder_for
@@ -52,7 +54,6 @@ from nvcodec.errors import CorruptFileError, UnsupportedFileError, UsageError
 from nvcodec.models.factors import LOW_BITS, factorize, unfactorize
 from nvcodec.video.atomic import atomic_output
 
-VERSION = 1
 #: Tokens that are taken from the spool at once.
 _BLOCK = 1 << 15
 Tokens: TypeAlias = NDArray[np.uint32]
@@ -91,12 +92,14 @@ def export_tokens(source: str | Path, target: str | Path, force: bool = False,
 def _add_lists(out: NpzWriter, reader: bitstream.Reader) -> None:
     """Everything that the index, HEAD and META tell; pts come from the segments."""
     header, entries = reader.header, reader.segments
-    latents = (header.token_shape(e.frame_count)[0] for e in entries)
-    out.add("version", np.array([VERSION], np.uint32))
+    latents = (header.token_shape(e.frame_count, e.spacing)[0] for e in entries)
+    out.add("version", np.array([header.version], np.uint32))
     out.add("token_bounds", np.array([*accumulate(latents, initial=0)], np.int64))
     frames = (e.frame_count for e in entries)
     out.add("frame_bounds", np.array([*accumulate(frames, initial=0)], np.int64))
     out.add("qp", np.array([e.qp for e in entries], np.uint8))
+    if header.version > 1:
+        out.add("spacing", np.array([e.spacing for e in entries], np.uint8))
     out.add("time_base", np.array([header.time_base_num, header.time_base_den], np.uint32))
     out.add("head", np.frombuffer(header.pack(), np.uint8))
     meta = pack_meta(reader.meta) if reader.index.meta_offset else b""
@@ -172,8 +175,8 @@ def import_tokens(source: str | Path, target: str | Path, force: bool = False,
                 audio.write(writer, i)
                 times = tuple(pts.take(plan.frames(i)).tolist())
                 payload = coder.encode(grids.take(plan.shape(i)), plan.qp[i])
-                writer.write_segment(
-                    bitstream.Segment(times, payload, plan.qp[i], plan.last_duration[i]))
+                writer.write_segment(bitstream.Segment(
+                    times, payload, plan.qp[i], plan.last_duration[i], plan.spacing[i]))
                 listen(Progress(i + 1, plan.segments, None, "tokens"))
             audio.write(writer, plan.segments)
         count = plan.token_bounds[-1] * plan.header.latent_height * plan.header.latent_width
@@ -191,33 +194,41 @@ class _Plan:
     token_bounds: list[int]
     frame_bounds: list[int]
     qp: list[int]
+    spacing: list[int]
     last_duration: list[int]
 
     @classmethod
     def read(cls, npz: NpzReader, name: str) -> _Plan:
         """CorruptFileError where the arrays do not fit each other or their caps."""
-        version = npz.list_of("version", "<u4", 1).tolist()
-        if version != [VERSION]:
-            raise UnsupportedFileError(f"{name}: token file version {version}, this is {VERSION}",
-                                       "update nvcodec")
-        header = bitstream.Header.parse(npz.list_of("head", "u1", CHUNK_CAPS[b"HEAD"]).tobytes())
+        version = int(npz.list_of("version", "<u4", 1).sum())
+        if not 1 <= version <= bitstream.VERSION:
+            raise UnsupportedFileError(f"{name}: token file version {version}, this is "
+                                       f"{bitstream.VERSION}", "update nvcodec")
+        head = npz.list_of("head", "u1", CHUNK_CAPS[b"HEAD"]).tobytes()
+        header = bitstream.Header.parse(head, version=version)
         if npz.list_of("time_base", "<u4", 2).tolist() != [header.time_base_num,
                                                            header.time_base_den]:
             raise _bad(f"{name}: time_base is not that of head")
+        qp = npz.list_of("qp", "u1", MAX_SEGMENTS).tolist()
+        spacing = [1] * len(qp) if version == 1 else npz.list_of(
+            "spacing", "u1", MAX_SEGMENTS).tolist()
         plan = cls(
             header, npz.list_of("meta", "u1", CHUNK_CAPS[b"META"]).tobytes(),
             token_bounds=npz.list_of("token_bounds", "<i8", MAX_SEGMENTS + 1).tolist(),
             frame_bounds=npz.list_of("frame_bounds", "<i8", MAX_SEGMENTS + 1).tolist(),
-            qp=npz.list_of("qp", "u1", MAX_SEGMENTS).tolist(),
+            qp=qp, spacing=spacing,
             last_duration=npz.list_of("last_duration", "<i8", MAX_SEGMENTS).tolist())
         plan._check(name)
         return plan
 
     def _check(self, name: str) -> None:
         count = self.segments
-        if count < 1 or {len(self.token_bounds), len(self.frame_bounds),
+        if count < 1 or {len(self.token_bounds), len(self.frame_bounds), len(self.spacing) + 1,
                          len(self.last_duration) + 1} != {count + 1}:
-            raise _bad(f"{name}: bounds, qp and last_duration are not of one number of segments")
+            raise _bad(f"{name}: bounds, qp, spacing and last_duration are not of one number of "
+                       "segments")
+        if not {1}.union(self.spacing) <= {s for s in SPACINGS if s <= self.header.spacing}:
+            raise _bad(f"{name}: a spacing is not one that head allows")
         if self.token_bounds[0] or self.frame_bounds[0]:
             raise _bad(f"{name}: bounds do not begin at 0")
         for i, (a, b) in enumerate(pairwise(self.token_bounds)):
@@ -238,7 +249,7 @@ class _Plan:
         return self.frame_bounds[segment + 1] - self.frame_bounds[segment]
 
     def shape(self, segment: int) -> tuple[int, int, int]:
-        return self.header.token_shape(self.frames(segment))
+        return self.header.token_shape(self.frames(segment), self.spacing[segment])
 
 
 class _Grids:

@@ -1,4 +1,4 @@
-"""The tokenizer's convolutions in 8-bit integers, for CPUs that multiply those fastest (AVX2, VNNI).
+"""The tokenizer's convolutions in 8-bit integers, for CPUs that multiply those fastest (AVX2).
 
 Inputs are uint8 with one scale and zero point for each convolution (`Ranges`, measured when a
 release is made), weights -64 to 64 with one scale for each output channel; sums are exact and what

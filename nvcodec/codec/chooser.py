@@ -1,0 +1,121 @@
+"""Which spacing a segment is coded with, from a trial of both on its beginning.
+
+Half of the frames, coded better for the same bits, beat all of them wherever the others can be made
+from their neighbours: pans over towns and leaves, slow drawings. They lose where bodies turn and
+cross. No measure of the source tells the two apart as well as trying does
+(docs/rate-control.md has the figures).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvcodec.codec.coders import Packer, TokenCoder
+from nvcodec.codec.segment import signs_of, strength_at
+from nvcodec.models.between import between
+from nvcodec.models.tokenizer import Sent, Tokenizer, pad_frames
+from nvcodec.video.info import Frame
+
+#: What a trial looks at: so many frames, the middle of them, at most so many pixels a side.
+TRIED_FRAMES, TRIED_SIDE = 25, 320
+#: A trial needs two turns of every other frame; and frames wait for it in memory, in bytes.
+LEAST_FRAMES, WAITING_BYTES = 17, 128 << 20
+#: Where every other frame is coded: qp as it is asked for, and the qp of equal bits that is taken.
+#: Below the first, all frames are coded: fewer cannot spend as many bits.
+EQUAL_RATES = ((42.0, 20.0), (47.0, 40.0), (52.0, 48.0), (60.0, 56.0), (63.0, 60.0))
+LEAST_QP = EQUAL_RATES[0][0]
+#: Trials are made at the nearest of these: a search for a rate asks many times.
+TRIED_QP = (44.0, 50.0, 57.0)
+#: By which power of the bits an error falls along the scale of qp, and the least gain that counts:
+#: LPIPS gains less than the mean absolute error where little moves.
+SLOPE, MARGIN = 0.35, 0.03
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Bits, and mean absolute error, of one way to code some frames."""
+
+    bits: float
+    error: float
+
+
+class Chooser:
+    """Chooses between all frames and every other one; remembers each segment's answer.
+
+    Args:
+        model, coder: what the segments are coded with.
+        rdo: strength of signs chosen by cost.
+    """
+
+    def __init__(self, model: Tokenizer, coder: TokenCoder, rdo: float) -> None:
+        self.model, self.coder, self.rdo = model, coder, rdo
+        self._known: dict[tuple[float, ...], bool] = {}
+
+    def choose(self, frames: list[Frame], qp: float) -> tuple[float, int]:
+        """The first `tried_frames` of a segment and the qp that is asked for -> the network's qp
+        and the spacing."""
+        if qp < LEAST_QP or len(frames) < LEAST_FRAMES:
+            return qp, 1
+        tried = min(TRIED_QP, key=lambda level: abs(level - qp))
+        key = (tried, *(f.pts for f in frames))
+        if key not in self._known:
+            pixels = _middle(frames, self.model.config.spatial_stride)
+            self._known[key] = self.gain(pixels, tried) > MARGIN
+        return (equal_rate(qp), 2) if self._known[key] else (qp, 1)
+
+    def gain(self, pixels: Tensor, qp: float) -> float:
+        """Frames uint8 [1 + 8k, H, W, 3] in whole strides -> by how much the error is smaller for
+        the same bits where every other one is coded, as a logarithm."""
+        every, other = self._try(pixels, qp, 1), self._try(pixels, equal_rate(qp), 2)
+        return log(every.error / other.error) + SLOPE * log(every.bits / other.bits)
+
+    @torch.inference_mode()
+    def _try(self, pixels: Tensor, qp: float, spacing: int) -> Trial:
+        config = self.model.config
+        packer = self.coder.packer(config.latent_size(*pixels.shape[1:3]), round(qp),
+                                   self.rdo * strength_at(qp))
+        weight = self.model.decoder.stem.weight
+        source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
+        made = self.model(source[:, ::spacing], qp, _sender(packer)).pictures.clamp(-1, 1)
+        if spacing == 2:
+            made = _filled(made)
+        error = float((made - source).abs().mean())
+        return Trial(8.0 * len(packer.finish()[1]), max(error, 1e-6))
+
+
+def tried_frames(width: int, height: int) -> int:
+    """Frames of such pictures that a trial waits for; 0 where too few fit into memory."""
+    fit = WAITING_BYTES // (3 * width * height)
+    most = min(TRIED_FRAMES, fit - 1) // 8 * 8 + 1
+    return most if most >= LEAST_FRAMES else 0
+
+
+def equal_rate(qp: float) -> float:
+    """The qp at which every other frame takes the bits that all of them take at `qp`."""
+    every, other = (list(column) for column in zip(*EQUAL_RATES, strict=True))
+    return float(np.interp(qp, every, other))
+
+
+def _sender(packer: Packer) -> Sent:
+    return lambda z: signs_of(packer.push(z[0].float().cpu().numpy()), z)
+
+
+def _filled(made: Tensor) -> Tensor:
+    """Every other picture [1, T, H, W, 3] -> all of them, [1, 2T - 1, H, W, 3]."""
+    middle = between(made[0, :-1], made[0, 1:], [0.5])[:, 0]
+    both = torch.stack((made[0, :-1], middle), 1).flatten(0, 1)
+    return torch.cat((both, made[0, -1:]))[None]
+
+
+def _middle(frames: list[Frame], stride: int) -> Tensor:
+    """uint8 [T, H, W, 3]: the middle of each frame, at most TRIED_SIDE pixels a side, in whole
+    strides; T = 1 + 8k."""
+    frames = frames[:(len(frames) - 1) // 8 * 8 + 1]
+    top, left = (max(n - TRIED_SIDE, 0) // 2 for n in frames[0].rgb.shape[:2])
+    middle = [f.rgb[top:top + TRIED_SIDE, left:left + TRIED_SIDE] for f in frames]
+    return pad_frames(torch.from_numpy(np.stack(middle)), stride)
