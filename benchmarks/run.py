@@ -26,7 +26,7 @@ from nvcodec.errors import InputError, NvcodecError
 
 #: Frames taken of each clip by default, and by --quick.
 FRAMES, QUICK_FRAMES = 97, 33
-QUICK_CLIPS, QUICK_EVERY = 2, 4
+QUICK_CLIPS, QUICK_EVERY = 2, 5
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ Reading by index, and front to back:
 
     with Reader("film.mvt") as reader:
         segment = reader.read_segment(reader.find(pts))
-        shape = reader.header.token_shape(segment.frame_count)
+        shape = reader.header.token_shape(segment.frame_count, segment.spacing)
         tokens = decode_tokens(segment.payload, shape, reader.header.coder)
 
     for item in StreamReader(sys.stdin.buffer): ...

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from benchmarks.codecs.av1 import Av1
 from benchmarks.codecs.base import Codec
 from benchmarks.codecs.hevc import Hevc
-from benchmarks.codecs.nvcodec import Nvcodec, NvcodecFloat32, NvcodecPlain, NvcodecSearch
+from benchmarks.codecs.nvcodec import (
+    Nvcodec,
+    NvcodecDense,
+    NvcodecFloat32,
+    NvcodecPlain,
+    NvcodecSearch,
+)
 from benchmarks.codecs.vvc import Vvc
 from benchmarks.ffmpeg import find_ffmpeg
 from nvcodec.errors import UsageError
 
 OWN = {"nvcodec": Nvcodec, "nvcodec-search": NvcodecSearch, "nvcodec-plain": NvcodecPlain,
-       "nvcodec-float32": NvcodecFloat32}
+       "nvcodec-dense": NvcodecDense, "nvcodec-float32": NvcodecFloat32}
 ANCHORS: dict[str, type[Hevc] | type[Vvc] | type[Av1]] = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
 #: In the order of tables: the codec under test first, then what it is compared with.
 NAMES = (*OWN, *ANCHORS)

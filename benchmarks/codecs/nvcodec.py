@@ -42,6 +42,7 @@ class Nvcodec(Codec):
         rdo: whether signs are chosen by their cost.
         effort: gradient steps of the encoder's search.
         precision: of the network: "auto", "float32" or "int8".
+        spacing: frames from one coded frame to the next; None lets the encoder choose.
     """
 
     model: str = "s"
@@ -50,6 +51,7 @@ class Nvcodec(Codec):
     rdo: bool = True
     effort: int = 0
     precision: str = "auto"
+    spacing: int | None = None
 
     name = "nvcodec"
     label = "nvcodec"
@@ -70,7 +72,7 @@ class Nvcodec(Codec):
             options.network_precision, registry.find(self.model), device)
         return {"model": self.model, "device": str(device), "precision": resolved,
                 "keyint": self.keyint,
-                "rdo": self.rdo, "effort": self.effort,
+                "rdo": self.rdo, "effort": self.effort, "spacing": self.spacing or "auto",
                 "gop": "causal, closed segments", "threads": self.threads}
 
     def version(self) -> str:
@@ -90,7 +92,8 @@ class Nvcodec(Codec):
         """One encode with a fixed qp."""
         return [*self._worker("encode", master, stream), "--qp", str(point),
                 "--model", self.model, "--keyint", str(self.keyint),
-                "--rdo" if self.rdo else "--no-rdo", "--effort", str(self.effort)]
+                "--rdo" if self.rdo else "--no-rdo", "--effort", str(self.effort),
+                *(["--spacing", str(self.spacing)] if self.spacing else [])]
 
     def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
         """One decode: lossless RGB for .mkv, 4:2:0 for .y4m."""
@@ -120,6 +123,16 @@ class NvcodecPlain(Nvcodec):
 
     name = "nvcodec-plain"
     label = "nvcodec without RDO"
+
+
+@dataclass(frozen=True)
+class NvcodecDense(Nvcodec):
+    """The same with every frame coded: what it is worth to code some and make the others."""
+
+    spacing: int | None = 1
+
+    name = "nvcodec-dense"
+    label = "nvcodec --spacing 1"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Pipe(io.BytesIO):
 def decode_all(header, segments):
     check_table(header, TABLE)
     for segment in segments:
-        shape = header.token_shape(segment.frame_count)
+        shape = header.token_shape(segment.frame_count, segment.spacing)
         decode_tokens(segment.payload, shape, header.coder, TABLE, segment.qp, header.token_bits)
 
 

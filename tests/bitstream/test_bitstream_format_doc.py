@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ def test_every_block_is_used_here():
         "svarint-minus-3",
         "file",
         "segment",
+        "head-spacing",
+        "segment-spaced",
         "audio-stream",
         "audio-packets",
         "packed",
@@ -90,6 +93,14 @@ def test_whole_file():
 def test_segment():
     segment = Segment((-1, 99, 250), b"", qp=63, last_duration=40)
     assert segment.pack() == BLOCKS["segment"]
+
+
+def test_spacing():
+    segment = Segment((0, 3, 6, 9), b"", qp=48, last_duration=3, spacing=2)
+    assert segment.pack() == BLOCKS["segment-spaced"]
+    whole = Reader(io.BytesIO(BLOCKS["file"])).header
+    header = replace(whole, spacing=2)
+    assert header.pack() == whole.pack() + BLOCKS["head-spacing"]
 
 
 def test_audio():

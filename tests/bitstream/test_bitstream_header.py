@@ -78,6 +78,8 @@ def test_round_trip(
         ({"time_stride": 0}, BadHeader),
         ({"spatial_stride": 65}, BadHeader),
         ({"keyint": 0}, BadHeader),
+        ({"spacing": 0}, BadHeader),
+        ({"spacing": 3}, BadHeader),
         ({"keyint": 65537}, CapExceeded),
         ({"model": ""}, BadHeader),
         ({"model": "x" * 33}, BadHeader),
@@ -103,7 +105,7 @@ def test_flags_and_extra_fields():
     payload = bytearray(make_header().pack())
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(bytes(payload) + b"\0", 18)
-    assert Header.parse(bytes(payload) + b"\0", 18, extra=True) == make_header()
+    assert Header.parse(bytes(payload) + b"\1new", 18, version=3) == make_header()
     payload[24] |= 8
     with pytest.raises(BadHeader, match="unknown flags"):
         Header.parse(bytes(payload), 18)
@@ -120,3 +122,29 @@ def test_faults_of_parsed_fields_carry_an_offset():
 @pytest.mark.parametrize(("frames", "latents"), [(1, 1), (2, 2), (5, 2), (6, 3), (17, 5)])
 def test_token_shape(frames, latents):
     assert make_header().token_shape(frames) == (latents, 2, 4)
+
+
+@pytest.mark.parametrize(("spacing", "version"), [(1, 1), (2, 2), (4, 2)])
+def test_spacing_makes_a_file_of_version_2(spacing, version):
+    header = make_header(spacing=spacing)
+    assert header.version == version
+    assert Header.parse(header.pack(), version=version) == header
+    assert len(header.pack()) == len(make_header().pack()) + (version - 1)
+
+
+def test_a_header_of_version_2_ends_with_a_spacing():
+    payload = make_header(spacing=2).pack()
+    with pytest.raises(BadHeader, match="needs 1 bytes"):
+        Header.parse(payload[:-1], version=2)
+    with pytest.raises(BadHeader, match="spacing is 3"):
+        Header.parse(payload[:-1] + b"\3", version=2)
+    with pytest.raises(BadHeader, match="follow its last field"):
+        Header.parse(payload, version=1)
+
+
+@QUICK
+@given(frames=st.integers(1, 300), spacing=st.sampled_from([1, 2, 4]))
+def test_token_shape_counts_the_frames_that_are_coded(frames, spacing):
+    coded = sorted({*range(0, frames, spacing), frames - 1})
+    header = make_header(spacing=spacing)
+    assert header.token_shape(frames, spacing) == header.token_shape(len(coded))

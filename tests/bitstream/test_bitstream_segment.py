@@ -7,6 +7,7 @@ from bitstream import BadSegment, CapExceeded, Segment
 from bitstream.fields import pack_varint
 
 HEADER = make_header()
+SPACED = make_header(spacing=4)
 
 
 @QUICK
@@ -16,13 +17,14 @@ HEADER = make_header()
     qp=st.integers(0, 63),
     last=st.integers(0, 2**50),
     payload=st.binary(max_size=50),
+    spacing=st.sampled_from([1, 2, 4]),
 )
-def test_round_trip_of_any_times(first, steps, qp, last, payload):
+def test_round_trip_of_any_times(first, steps, qp, last, payload, spacing):
     pts = [first]
     for step in steps:
         pts.append(pts[-1] + step)
-    segment = Segment(tuple(pts), payload, qp, last)
-    assert Segment.parse(segment.pack(), HEADER) == segment
+    segment = Segment(tuple(pts), payload, qp, last, spacing)
+    assert Segment.parse(segment.pack(), SPACED) == segment
     assert segment.end_pts == pts[-1] + last
     assert segment.frame_count == len(pts)
 
@@ -45,6 +47,7 @@ def test_equal_steps_are_stored_once(count, step):
         {"pts": (0,), "qp": 64},
         {"pts": (0,), "qp": -1},
         {"pts": (0,), "last_duration": -1},
+        {"pts": (0,), "spacing": 3},
         {"pts": (2**62,), "last_duration": 1},
         {"pts": (-(2**62) - 1,)},
         {"pts": tuple(range(65537))},
@@ -97,3 +100,13 @@ def test_tokens_above_the_cap_are_refused():
     data = Segment(tuple(range(32)), b"", 0).pack()
     with pytest.raises(CapExceeded, match="tokens"):
         Segment.parse(data, wide)
+
+
+def test_a_spacing_above_the_headers_is_refused():
+    packed = Segment((0, 3, 6), b"tok", 1, 3, spacing=4).pack()
+    assert Segment.parse(packed, SPACED).spacing == 4
+    for header in (HEADER, make_header(spacing=2)):
+        with pytest.raises(BadSegment, match="unknown flags 0x04"):
+            Segment.parse(packed, header)
+    with pytest.raises(BadSegment, match="unknown flags 0x06"):
+        Segment.parse(packed[:13] + b"\6" + packed[14:], SPACED)

@@ -98,12 +98,12 @@ def learned_coder() -> TokenCoder:
     return TokenCoder(CODER_LEARNED, 8, prior=prior)
 
 
-def learned_stream() -> tuple[bytes, str]:
+def learned_stream(spacings: tuple[int, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
     """A stream of coder 2 and the SHA-256 of its tokens."""
     coder = learned_coder()
     sha256 = hashlib.sha256((HERE / "v1_learned8.prior.safetensors").read_bytes()).digest()
     named = {"prior": "golden8", "prior_sha256": sha256}
-    return write_stream(CODER_LEARNED, 8, named, coder.encode)
+    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings)
 
 
 def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, str]:
@@ -114,8 +114,12 @@ def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes
 
 
 def write_stream(coder: int, bits: int, named: dict[str, Any],
-                 code: Callable[[np.ndarray, int], bytes]) -> tuple[bytes, str]:
-    """Bytes of a stream of four segments, and the SHA-256 of its tokens."""
+                 code: Callable[[np.ndarray, int], bytes],
+                 spacings: tuple[int, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
+    """Bytes of a stream of four segments, and the SHA-256 of its tokens.
+
+    Where a spacing is above 1 it is of version 2.
+    """
     header = Header(
         width=150,
         height=84,
@@ -134,6 +138,7 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
         matrix=1,
         token_bits=bits,
         keyint=17,
+        spacing=max(spacings),
         **named,
     )
     digest, pts, sink = hashlib.sha256(), 0, io.BytesIO()
@@ -141,12 +146,13 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
         writer.write_meta({"title": "golden"})
         writer.write_audio(AudioStream(0, "aac", 1, 48000, 48000, 2, "stereo", "und", b"\x11\x90"))
         for number, count in enumerate((1, 17, 6, 17)):
-            tokens = make_grid(header.token_shape(count), number, bits)
+            spacing = spacings[number]
+            tokens = make_grid(header.token_shape(count, spacing), number, bits)
             digest.update(tokens.astype("<u4").tobytes())
             times = tuple(pts + 1001 * k + (k % 3 if number == 2 else 0) for k in range(count))
             pts = times[-1] + 1001
             payload = code(tokens, 21 * number)
-            writer.write_segment(Segment(times, payload, 21 * number, 1001))
+            writer.write_segment(Segment(times, payload, 21 * number, 1001, spacing))
             packet = Packet(bytes([number] * 40), 1024 * number, None, 1024)
             writer.write_audio(AudioPackets(0, (packet,)))
     return sink.getvalue(), digest.hexdigest()
@@ -167,6 +173,7 @@ def main() -> None:
         "v1_table8.mvt": partial(make_stream, CODER_TABLE, 8, StaticTable.load(trained)),
         "v1_table18.mvt": partial(make_stream, CODER_TABLE, 18, formula_table()),
         "v1_learned8.mvt": learned_stream,
+        "v2_learned8.mvt": partial(learned_stream, (2, 4, 1, 2)),
     }
     for name, make in streams.items():
         if not (HERE / name).exists():

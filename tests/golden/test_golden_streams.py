@@ -38,7 +38,8 @@ def decoder_of(header):
 def digest_of(header, segments):
     digest, decode = hashlib.sha256(), decoder_of(header)
     for segment in segments:
-        tokens = decode(segment.payload, header.token_shape(segment.frame_count), segment.qp)
+        shape = header.token_shape(segment.frame_count, segment.spacing)
+        tokens = decode(segment.payload, shape, segment.qp)
         digest.update(tokens.astype("<u4").tobytes())
     return digest.hexdigest()
 
@@ -55,6 +56,8 @@ def test_stored_streams_decode(name):
         assert [entry.first_pts for entry in reader.segments] == [0, 1001, 18018, 24026]
         assert reader.read_segment(2).pts[:4] == (18018, 19020, 20022, 21021)
         assert len(list(reader.audio())) == 5
+        assert data[8] == data[9] == int(name[1]) == reader.header.version
+        assert [e.spacing for e in reader.segments] == ([1] * 4 if data[8] == 1 else [2, 4, 1, 2])
         assert digest_of(reader.header, reader.iter_segments()) == GOLDEN[name]["tokens_sha256"]
     with path.open("rb") as file:
         stream = StreamReader(file)
