@@ -57,11 +57,11 @@ def motion(older: Tensor, last: Tensor) -> Tensor:
 
 
 def carried_on(last: Tensor, flow: Tensor, shares: Tensor) -> Tensor:
-    """A picture [B, H, W, 3] moved on by shares [T] of a motion [B, 2, H/4, W/4] ->
+    """A picture [B, H, W, 3] moved on by shares [T] or [B, T] of a motion [B, 2, H/4, W/4] ->
     float32 [B, T, H, W, 3], with gradients to the picture."""
     full = _resized(flow, last.shape[1:3])
-    planes = last.float().permute(0, 3, 1, 2)[:, None].expand(-1, len(shares), -1, -1, -1)
-    moves = full[:, None] * shares.to(full).view(-1, 1, 1, 1)
+    planes = last.float().permute(0, 3, 1, 2)[:, None].expand(-1, shares.shape[-1], -1, -1, -1)
+    moves = full[:, None] * shares.to(full)[..., None, None, None]
     # All at once: threads share out the pictures of a batch.
     moved = shifted(planes.flatten(0, 1), moves.flatten(0, 1), "bicubic")
     # Contiguous: mixing layouts takes half again as long in all that comes after.
