@@ -9,7 +9,7 @@ from itertools import chain, islice
 import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
-from nvcodec.codec.chooser import LEAST_QP, Chooser, tried_frames
+from nvcodec.codec.chooser import LEAST_FRAMES, LEAST_QP, Chooser, tried_frames
 from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.ratesearch import Coded
@@ -80,7 +80,7 @@ class Setup:
     def _may_choose(self) -> bool:
         """Models without motion have not been measured."""
         o = self.options
-        return (o.spacing is None and self.release.config.moves
+        return (o.spacing is None and self.release.config.moves and o.keyint >= LEAST_FRAMES
                 and (o.has_wish or self.qp >= LEAST_QP))
 
     def code(self, frames: Iterable[Frame], qp: float, shift: int,
