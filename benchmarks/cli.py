@@ -59,7 +59,7 @@ def options(function: F) -> F:
         click.option("--model", default="s", show_default=True, help="nvcodec's release."),
         click.option("--device", default="auto", show_default=True, help="Where nvcodec runs."),
         click.option("--every", type=click.IntRange(1), metavar="N",
-                     help="Measure quality on each Nth frame, an odd number: every other frame alone "
+                     help="Measure quality on each Nth frame, an odd number: every other one alone "
                           "may be coded.  [default: 1]"),
         click.option("--frames", type=click.IntRange(0), metavar="N",
                      help="First frames of each clip; 0 for all."),

@@ -78,7 +78,9 @@ def test_training_sees_the_tokens_that_a_file_has(
     frames = [Frame(np.array(rgb), pts, 1) for pts, rgb in enumerate(clip)]
     encoder = SegmentEncoder(model, coder, qp, header, rdo=STRENGTH)
     for piece in pieces(frames, 9, 4):
-        encoder.add(piece, 0)
+        encoder.add(piece)
+    for frame in frames:
+        encoder.note(frame, 0)
     assert encoder.finish()[1] == zlib.crc32(trained.tobytes())
     x = torch.from_numpy(np.array(clip))[None] / 127.5 - 1
     with torch.no_grad():
