@@ -60,10 +60,10 @@ def measure_ranges(model: Tokenizer, run: Callable[[], object]) -> Ranges:
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             values = inputs[0].detach().float().flatten()
-            values = values[::max(1, len(values) // SAMPLED)].sort().values
-            edge = int(len(values) * (1 - INSIDE))
-            lows.setdefault(name, []).append(float(values[edge]))
-            highs.setdefault(name, []).append(float(values[-1 - edge]))
+            values = values[::max(1, len(values) // SAMPLED)]
+            outside = int(len(values) * (1 - INSIDE)) + 1
+            lows.setdefault(name, []).append(float(values.topk(outside, largest=False).values[-1]))
+            highs.setdefault(name, []).append(float(values.topk(outside).values[-1]))
         return look
 
     hooks = [m.register_forward_pre_hook(watch(name)) for name, m in convertible(model).items()]

@@ -83,13 +83,13 @@ def test_frames_that_wait_are_few(size: tuple[int, int], count: int) -> None:
     assert count * 3 * size[0] * size[1] <= chooser.WAITING_BYTES
 
 
-def test_a_file_takes_what_is_chosen(monkeypatch: pytest.MonkeyPatch, bikes: Path,
+def test_a_file_takes_what_is_chosen(monkeypatch: pytest.MonkeyPatch, carphone: Path,
                                      tmp_path: Path) -> None:
     """Both ways round, with the model that comes with the package."""
     for gain, spacing, qp in ((1.0, 2, round(equal_rate(50.0))), (-1.0, 1, 50)):
         monkeypatch.setattr(Chooser, "gain", lambda *_, gain=gain: gain)
-        report = nvcodec.encode(bikes, tmp_path / "a.mvt",
-                                EncodeOptions(qp=50, duration=0.72, force=True))
+        report = nvcodec.encode(carphone, tmp_path / "a.mvt",
+                                EncodeOptions(qp=50, duration=0.6, force=True))
         assert (report.spacing, report.qp, report.frames) == ((spacing,), (qp,), 18)
         with nvcodec.open(tmp_path / "a.mvt") as video:
             assert sum(1 for _ in video.frames()) == 18
