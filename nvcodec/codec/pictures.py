@@ -78,9 +78,7 @@ class SegmentDecoder:
         that BadTokens comes before it.
         """
         tokens = iter(list(self.latents(segment)) if latents is None else latents)
-        pictures = self._coded(segment, tokens)
-        if segment.spacing > 1:
-            pictures = all_frames(pictures, segment.pts, segment.spacing)
+        pictures = all_frames(self._coded(segment, tokens), segment.pts, segment.spacing)
         for pts, end in pairwise((*segment.pts, segment.end_pts)):
             if pts >= last:
                 return

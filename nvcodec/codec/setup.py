@@ -77,8 +77,18 @@ class Setup:
         """Load what `code` needs, and meet its errors, now."""
         _ = self.coder, self.model, self.perceptual
 
+    def _spaced(self, frames: Iterable[Frame], qp: float) -> tuple[Iterable[Frame], float, int]:
+        """A segment's frames, the network's qp and the spacing. On its own, so that the frames that
+        waited are let go once they are coded."""
+        if not self.tried:
+            return frames, qp, self.header.spacing
+        frames = iter(frames)
+        beginning = list(islice(frames, self.tried))
+        return chain(beginning, frames), *self.chooser.choose(beginning, qp)
+
     def _may_choose(self) -> bool:
-        """Models without motion have not been measured."""
+        """Whether spacings are to be chosen: not for models without motion, which have not been
+        measured."""
         o = self.options
         return (o.spacing is None and self.release.config.moves and o.keyint >= LEAST_FRAMES
                 and (o.has_wish or self.qp >= LEAST_QP))
@@ -94,12 +104,7 @@ class Setup:
 
         Timestamps go down by `shift` ticks; `tell` is called with the frames of each piece.
         """
-        spacing = self.header.spacing
-        if self.tried:
-            frames = iter(frames)
-            beginning = list(islice(frames, self.tried))
-            qp, spacing = self.chooser.choose(beginning, qp)
-            frames = chain(beginning, frames)
+        frames, qp, spacing = self._spaced(frames, qp)
         refiner = None
         if self.perceptual is not None:
             refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)

@@ -35,13 +35,21 @@ def picture(level: float) -> torch.Tensor:
     return torch.full((8, 8, 3), round(level), dtype=torch.uint8)
 
 
+def coded(folder: Path, count: int, spacing: int, keyint: int = 200) -> Path:
+    """A `.mvt` file of so many frames; its source is a.mkv beside it."""
+    source = make_clip(folder / "a.mkv", [40 * i for i in range(count)])
+    nvcodec.encode(source, folder / "a.mvt", EncodeOptions(
+        model="tiny", keyint=keyint, spacing=spacing))
+    return folder / "a.mvt"
+
+
 @settings(deadline=None)
 @given(count=st.integers(1, 70), spacing=SPACINGS)
 def test_the_first_each_spacing_th_and_the_last_are_coded(count: int, spacing: int) -> None:
     seen: list[int] = []
-    coded = [f.pts for f in coded_frames(map(frame, range(count)), spacing,
-                                         lambda f: seen.append(f.pts))]
-    assert coded == sorted({*range(0, count, spacing), count - 1})
+    chosen = [f.pts for f in coded_frames(map(frame, range(count)), spacing,
+                                          lambda f: seen.append(f.pts))]
+    assert chosen == sorted({*range(0, count, spacing), count - 1})
     assert seen == list(range(count))
 
 
@@ -53,9 +61,9 @@ def test_every_frame_is_where_its_time_is(steps: list[int], spacing: int) -> Non
     for step in steps:
         pts.append(pts[-1] + step)
     scale = 200 / max(pts[-1], 1)
-    coded = [picture(scale * t) for i, t in enumerate(pts)
-             if i % spacing == 0 or i == len(pts) - 1]
-    source = iter([*coded, *coded[-1:] * 3])  # decoders may give the last more than once
+    shown = [picture(scale * t) for i, t in enumerate(pts)
+              if i % spacing == 0 or i == len(pts) - 1]
+    source = iter([*shown, *shown[-1:] * 3])  # decoders may give the last more than once
     made = [int(p[4, 4, 0]) for p in all_frames(source, pts, spacing)]
     assert len(made) == len(pts)
     assert made == pytest.approx([scale * t for t in pts], abs=1.1)
@@ -77,33 +85,27 @@ def test_count_and_times_come_back(spacing: int, keyint: int, tmp_path: Path) ->
     facts = nvcodec.inspect(tmp_path / "a.mvt")
     assert facts["version"] == 2
     whole, rest = divmod(23, min(keyint, 23))
-    coded = [len({*range(0, n, spacing), n - 1})
-             for n in [min(keyint, 23)] * whole + [rest] * (rest > 0)]
-    assert facts["coded_frames"] == sum(coded)
+    counts = [min(keyint, 23)] * whole + [rest] * (rest > 0)
+    assert facts["coded_frames"] == sum(len({*range(0, n, spacing), n - 1}) for n in counts)
 
 
 @pytest.mark.usefixtures("tiny")
 def test_coded_frames_come_from_tokens_and_others_from_them(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mkv", [40 * i for i in range(14)])
-    nvcodec.encode(source, tmp_path / "a.mvt", EncodeOptions(model="tiny", spacing=4))
-    with nvcodec.open(tmp_path / "a.mvt") as video:
+    with nvcodec.open(coded(tmp_path, 14, spacing=4)) as video:
         pictures = [torch.from_numpy(f.rgb.copy()) for f in video.frames()]
         (grid,) = video.tokens()
     model = precision.load(registry.find("tiny"), torch.device("cpu"))
-    coded = DecoderStream(model, grid.qp, 48, 64).push(
+    made = DecoderStream(model, grid.qp, 48, 64).push(
         torch.from_numpy(grid.tokens.astype(np.int32)))
     for i, place in enumerate((0, 4, 8, 12, 13)):
-        assert torch.equal(pictures[place], coded[i])
-    made = pictures_between(coded[1], coded[2], [0.25, 0.5, 0.75])
-    assert torch.equal(torch.stack(pictures[5:8]), made)
+        assert torch.equal(pictures[place], made[i])
+    others = pictures_between(made[1], made[2], [0.25, 0.5, 0.75])
+    assert torch.equal(torch.stack(pictures[5:8]), others)
 
 
 @pytest.mark.usefixtures("tiny")
 def test_a_part_of_a_spaced_file_is_that_part(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mkv", [40 * i for i in range(30)])
-    nvcodec.encode(source, tmp_path / "a.mvt", EncodeOptions(
-        model="tiny", keyint=11, spacing=2))
-    with nvcodec.open(tmp_path / "a.mvt") as video:
+    with nvcodec.open(coded(tmp_path, 30, spacing=2, keyint=11)) as video:
         whole = [(f.pts, f.rgb.copy()) for f in video.frames()]
         part = [(f.pts, f.rgb.copy()) for f in video.frames(0.5, 0.4)]
         grids = [len(g.tokens) for g in video.tokens()]
@@ -117,10 +119,7 @@ def test_a_part_of_a_spaced_file_is_that_part(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_tokens_of_a_spaced_file_go_there_and_back(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mkv", [40 * i for i in range(14)])
-    nvcodec.encode(source, tmp_path / "a.mvt", EncodeOptions(
-        model="tiny", keyint=9, spacing=4))
-    nvcodec.export_tokens(tmp_path / "a.mvt", tmp_path / "a.npz")
+    nvcodec.export_tokens(coded(tmp_path, 14, spacing=4, keyint=9), tmp_path / "a.npz")
     nvcodec.import_tokens(tmp_path / "a.npz", tmp_path / "b.mvt")
     assert (tmp_path / "a.mvt").read_bytes() == (tmp_path / "b.mvt").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as held:
@@ -134,10 +133,7 @@ def test_tokens_of_a_spaced_file_go_there_and_back(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_lost_segments_of_a_spaced_file_are_concealed(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mkv", [40 * i for i in range(22)])
-    nvcodec.encode(source, tmp_path / "a.mvt", EncodeOptions(
-        model="tiny", keyint=8, spacing=2))
-    with bitstream.Reader(tmp_path / "a.mvt") as reader:
+    with bitstream.Reader(coded(tmp_path, 22, spacing=2, keyint=8)) as reader:
         entry = reader.segments[1]
     data = bytearray((tmp_path / "a.mvt").read_bytes())
     data[entry.offset + entry.size] ^= 1
@@ -145,7 +141,7 @@ def test_lost_segments_of_a_spaced_file_are_concealed(tmp_path: Path) -> None:
     report = nvcodec.decode(tmp_path / "b.mvt", tmp_path / "b.mkv",
                             nvcodec.DecodeOptions(conceal=True))
     assert (report.frames, report.concealed) == (22, 8)
-    assert times(tmp_path / "b.mkv") == times(source)
+    assert times(tmp_path / "b.mkv") == times(tmp_path / "a.mkv")
 
 
 @pytest.mark.usefixtures("tiny")
