@@ -38,6 +38,16 @@ def test_each_pair_of_a_batch_has_its_own() -> None:
                                atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_pictures_that_do_not_agree_keep_their_texture(share: float) -> None:
+    first, last = torch.rand(2, 1, 64, 96, 3, generator=torch.Generator().manual_seed(3)) - 0.5
+    made = between(first, last, [share])[0, 0]
+    plain = torch.lerp(first, last, share)[0]
+    assert plain.std() < 0.85 * first.std()
+    torch.testing.assert_close(made.std(), first.std(), atol=0, rtol=0.15)
+    torch.testing.assert_close(made.mean(), plain.mean(), atol=2e-3, rtol=0)
+
+
 @settings(max_examples=20, deadline=None)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), count=st.integers(1, 3),
        level=st.integers(0, 255))
