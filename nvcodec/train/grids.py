@@ -22,8 +22,6 @@ from nvcodec.video.atomic import atomic_output
 
 #: Frames that go through the encoder at once, after the first.
 STEP = 8
-#: One clip in so many gives every other frame, as segments do that are coded with spacing.
-SPACED = 2
 Tell = Callable[[int, int], None]
 
 
@@ -40,13 +38,10 @@ def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frame
                  tell: Tell = lambda *_: None) -> list[Grid]:
     """Each clip (uint8 [T, H, W, 3], its first `frames`) at `each` qp, spread evenly over 0..63.
 
-    The first qp of clip i is a fixed permutation's, so that few clips cover all qp. Every SPACED-th
-    clip that is long enough gives `frames` of its frames, every other one.
+    The first qp of clip i is a fixed permutation's, so that few clips cover all qp.
     """
     out = []
     for i, clip in enumerate(clips):
-        if i % SPACED == SPACED - 1 and len(clip) >= 2 * frames - 1:
-            clip = clip[::2]
         first = (37 * (i + seed) + 5) % 64
         for k in range(each):
             qp = (first + k * 64 // each) % 64
@@ -83,8 +78,8 @@ def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: in
 
     `key_of_signs` is what tells one `signs` from another.
     """
-    key = np.frombuffer(_fingerprint(model) + bytes([each, SPACED])
-                        + len(clips).to_bytes(4, "little") + key_of_signs, np.uint8)
+    key = np.frombuffer(_fingerprint(model) + bytes([each]) + len(clips).to_bytes(4, "little")
+                        + key_of_signs, np.uint8)
     if path.exists():
         with np.load(path) as saved:
             if np.array_equal(saved["key"], key):
