@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nvcodec.models.config import ModelConfig
-from nvcodec.models.conv import CausalConv3d
+from nvcodec.models.conv import CausalConv3d, StreamState
 from nvcodec.models.tokenizer import Tokenizer
 
 
@@ -21,24 +21,21 @@ def parameters(config: ModelConfig) -> int:
 def macs_per_pixel(config: ModelConfig) -> tuple[float, float]:
     """(encode, decode) multiply-accumulates for each pixel of each frame in a long clip.
 
-    Encoding runs the decoder too where there is a memory. The steady state: the difference
-    between clips of three and two latent frames.
+    Encoding runs the decoder too where there is a memory. All turns but a clip's first are alike,
+    so the second is counted.
     """
-    pixels = config.time_stride * (8 * config.spatial_stride) ** 2
-    more, less = _clip_macs(config, 3), _clip_macs(config, 2)
-    return (more[0] - less[0]) / pixels, (more[1] - less[1]) / pixels
-
-
-def _clip_macs(config: ModelConfig, latents: int) -> tuple[int, int]:
-    frames = 1 + config.time_stride * (latents - 1)
-    side = 8 * config.spatial_stride
+    side, stride = 8 * config.spatial_stride, config.time_stride
     with torch.device("meta"):
         model = Tokenizer(config)
-        x = torch.empty(1, frames, side, side, 3)
-        encode = _count(model, lambda: model.encode(x))
-        decode = _count(model, lambda: model.decode(torch.empty(1, latents, 8, 8,
-                                                                config.token_bits)))
-    return encode, decode
+        first, turn = (torch.empty(1, frames, side, side, 3) for frames in (1, stride))
+        signs = torch.empty(1, 1, 8, 8, config.token_bits)
+        encoding, decoding = StreamState(), StreamState()
+        model.encode(first, state=encoding)
+        model.decode(signs, state=decoding)
+        encode = _count(model, lambda: model.encode(turn, state=encoding))
+        decode = _count(model, lambda: model.decode(signs, state=decoding))
+    pixels = stride * side * side
+    return encode / pixels, decode / pixels
 
 
 def _count(part: nn.Module, run: Any) -> int:

@@ -40,14 +40,14 @@ def test_a_file_of_the_eighth_release_decodes(tmp_path: Path) -> None:
 def test_a_higher_qp_takes_fewer_bytes(bikes: Path, tmp_path: Path) -> None:
     sizes = []
     for qp in (0, 32, 63):
-        report = nvcodec.encode(bikes, tmp_path / f"{qp}.mvt", EncodeOptions(qp=qp, duration=0.4))
+        report = nvcodec.encode(bikes, tmp_path / f"{qp}.mvt", EncodeOptions(qp=qp, duration=0.2))
         sizes.append(report.file_bytes)
     assert all(a > b for a, b in pairwise(sizes))
 
 
 def test_a_wished_rate_is_met(bikes: Path, tmp_path: Path) -> None:
-    middle = nvcodec.encode(bikes, tmp_path / "a.mvt", EncodeOptions(qp=32, duration=0.4)).bpp
-    report = nvcodec.encode(bikes, tmp_path / "b.mvt", EncodeOptions(bpp=middle, duration=0.4))
+    middle = nvcodec.encode(bikes, tmp_path / "a.mvt", EncodeOptions(qp=32, duration=0.2)).bpp
+    report = nvcodec.encode(bikes, tmp_path / "b.mvt", EncodeOptions(bpp=middle, duration=0.2))
     assert report.bpp == pytest.approx(middle, rel=0.05)
 
 
