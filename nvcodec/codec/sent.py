@@ -7,6 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 import bitstream
 from nvcodec.codec.coders import RDO_REACH, read_learned
 from nvcodec.codec.learned import LearnedPrior, SignCoder
@@ -27,15 +30,22 @@ class SentTokens:
         prior: what the cost of a sign comes from.
         rdo: strength of signs chosen by cost, as in `registry.Release`.
         key: tells apart what other priors or strengths would give.
+        reach: |z| from which on a value keeps its sign.
     """
 
     prior: LearnedPrior
     rdo: float
     key: bytes
+    reach: float = RDO_REACH
 
     def __call__(self, size: tuple[int, int], qp: int) -> Choose:
         """What gives a clip's grids of H', W' = size the tokens that a file at `qp` has."""
-        return SignCoder(self.prior, size, qp, self.rdo * strength_at(qp), RDO_REACH).push
+        return SignCoder(self.prior, size, qp, self.rdo * strength_at(qp), self.reach).push
+
+    def strengths(self, qp: Tensor) -> Tensor:
+        """As `train.signs.Signs` has it."""
+        levels = torch.tensor([self.rdo * strength_at(v) for v in range(64)])
+        return levels.to(qp.device, non_blocking=True)[qp]  # a GPU need not finish for it
 
 
 def sent_tokens(run: Path, rdo: float) -> SentTokens:

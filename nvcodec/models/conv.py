@@ -95,7 +95,8 @@ class ChannelNorm(nn.Module):
         scale, shift = self.weight * (1 + scale), self.bias + shift
         if x.shape[0] == 1:  # one rate for the whole batch: the norm's own affine step does it
             return F.layer_norm(x, shape, scale[0], shift[0])
-        return F.layer_norm(x, shape) * scale[:, None, None, None] + shift[:, None, None, None]
+        scale, shift = (v.to(x.dtype)[:, None, None, None] for v in (scale, shift))
+        return torch.addcmul(shift, normalized(x), scale)
 
 
 class AdaptiveNorm(nn.Module):
@@ -117,10 +118,18 @@ class AdaptiveNorm(nn.Module):
         scale, shift = (_spread(v, x.shape[1], self.time) for v in (scale + 1, shift))
         batch, frames, height, width, channels = x.shape
         s = self.space
-        y = F.layer_norm(x, (channels,))
-        y = y.view(batch, frames, height // s, s, width // s, s, channels)
+        y = normalized(x).view(batch, frames, height // s, s, width // s, s, channels)
         y = torch.addcmul(shift[:, :, :, None, :, None], y, scale[:, :, :, None, :, None])
         return y.view(x.shape)
+
+
+def normalized(x: Tensor) -> Tensor:
+    """Layer norm over the last axis, in the precision of x: autocast would make float32 of it, and
+    of all that follows until the next convolution, which is half of what a GPU has to move."""
+    if x.dtype == torch.float32:
+        return F.layer_norm(x, x.shape[-1:])
+    with torch.autocast(x.device.type, enabled=False):
+        return F.layer_norm(x, x.shape[-1:])
 
 
 def _spread(v: Tensor, frames: int, factor: int) -> Tensor:

@@ -43,8 +43,9 @@ class Average:
         """Move towards the model; early steps forget the random start quickly."""
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for key, value in model.state_dict().items():
-            self.shadow[key].lerp_(value.detach().float(), 1 - keep)
+        current = model.state_dict()
+        torch._foreach_lerp_(list(self.shadow.values()),
+                             [current[key].detach().float() for key in self.shadow], 1 - keep)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from nvcodec.cores import cpu_count
 from nvcodec.errors import InputError, NvcodecError, UsageError
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.device import fast_bfloat16, pick_device
@@ -34,6 +36,10 @@ from nvcodec.train.watch import evaluate, write_sheet
 #: What validation sees at most: so many clips, frames of each, and pixels along a side. Crops of
 #: the training size would hide what goes wrong far from a border.
 WATCHED_CLIPS, WATCHED_FRAMES, WATCHED_SIDE = 8, 33, 352
+#: Steps between lines of the log, and between questions to a GPU, which has to stop for an answer.
+LOGGED = 10
+#: Threads that cut batches out of clips at most, each one batch ahead of the one before.
+LOADERS = 8
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,10 @@ class Trainer:
             build_optimizers(self.critic, "adamw", r.lr, r.betas) if self.critic else [])
         self.ema = Average(self.objective.tokenizer, self.recipe.ema)
         self.step, self.seconds = 0, 0.0
-        self._loader = ThreadPoolExecutor(1)
+        #: Whether the weights are worth keeping.
+        self.sound = True
+        self._ahead_by = max(1, min(LOADERS, cpu_count() // 2))
+        self._loader = ThreadPoolExecutor(self._ahead_by)
         self._ahead: dict[int, Future[Batch]] = {}
         if spec.compile:
             # One graph for each clip length; a shape-generic one is slower by half on CPUs.
@@ -144,11 +153,13 @@ class Trainer:
         return schedule.learning_rate(r.lr, self.step, self.progress, r.warmup, r.lr_end)
 
     def next_batch(self) -> Batch:
-        """The batch of this step; that of the next one is cut out meanwhile."""
-        batch = self._ahead.pop(self.step, None) or self._loader.submit(self._cut, self.step)
-        self._ahead = {self.step + 1: self._loader.submit(self._cut, self.step + 1)}
-        made = batch.result()
-        return Batch(made.pixels.to(self.device), made.qp.to(self.device))
+        """The batch of this step; those of the next ones are cut out meanwhile."""
+        wanted = range(self.step, self.step + self._ahead_by + 1)
+        self._ahead = {step: self._ahead.get(step) or self._loader.submit(self._cut, step)
+                       for step in wanted}
+        made = self._ahead.pop(self.step).result()
+        return Batch(made.pixels.to(self.device, non_blocking=True),
+                     made.qp.to(self.device, non_blocking=True))
 
     def _cut(self, step: int) -> Batch:
         """Clips of one of the spec's lengths, or stills as often as the recipe says; a qp for each.
@@ -161,7 +172,10 @@ class Trainer:
         shape = replace(batch_shape(self.spec, length), panned=self.recipe.panned)
         pixels = self.pool.batch(step, shape, self.rank)
         u = torch.rand(shape.batch, generator=draw)
-        return Batch(pixels, (64 * u**self.recipe.qp_skew).long().clamp_(max=63))
+        qp = (64 * u**self.recipe.qp_skew).long().clamp_(max=63)
+        if self.device.type == "cuda":  # from such memory a GPU fetches while it computes
+            pixels, qp = pixels.pin_memory(), qp.pin_memory()
+        return Batch(pixels, qp)
 
     def autocast(self) -> Any:
         """bfloat16 where the device computes it fast; nothing elsewhere."""
@@ -169,8 +183,8 @@ class Trainer:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
-    def train_step(self) -> dict[str, float]:
-        """One optimizer step; returns the figures to log."""
+    def train_step(self) -> dict[str, float | Tensor]:
+        """One optimizer step; returns the figures to log, those of a GPU still on their way."""
         start = time.perf_counter()
         batch = self.next_batch()
         schedule.set_rate((*self.optimizers, *self.critic_optimizers), self.rate())
@@ -181,9 +195,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
-        if not math.isfinite(float(norm)):
-            raise NvcodecError(f"step {self.step}: gradients are not finite",
-                               "resume with a lower --lr")
+        self._check(norm)
         for optimizer in self.optimizers:
             optimizer.step()
         self.ema.update(self.objective.tokenizer)
@@ -193,10 +205,19 @@ class Trainer:
         self.seconds += time.perf_counter() - start
         self._agree()
         figures.update(step=self.step, frames=batch.pixels.shape[1], lr=self.rate(),
-                       grad=float(norm), ramp=self.recipe.rate_ramp(self.progress),
+                       grad=norm, ramp=self.recipe.rate_ramp(self.progress),
                        minutes=self.seconds / 60,
                        clips_per_second=len(batch.qp) / (time.perf_counter() - start))
         return figures
+
+    def _check(self, norm: Tensor) -> None:
+        """Raise where gradients are not finite; a GPU is not asked at every step."""
+        if self.device.type == "cuda" and self.step % LOGGED:
+            return
+        if not math.isfinite(float(norm)):
+            self.sound = self.device.type != "cuda"  # there, steps have been taken since
+            raise NvcodecError(f"step {self.step}: gradients are not finite",
+                               "resume with a lower --lr")
 
     def _critic_step(self, batch: Batch, made: torch.Tensor) -> float:
         assert self.critic is not None
@@ -268,23 +289,25 @@ def train(spec: RunSpec, resume: bool = False, quiet: bool = False,
             figures = trainer.train_step()
             _report(trainer, figures, bar, log)
             now = time.monotonic()
-            if trainer.rank == 0 and now - saved > 60 * spec.save_minutes:
+            checked = trainer.step % LOGGED == 1
+            if trainer.rank == 0 and checked and now - saved > 60 * spec.save_minutes:
                 save_checkpoint(checkpoint, trainer.state())
                 saved = now
             if trainer.rank == 0 and now - shown > 60 * spec.eval_minutes:
                 _watch(trainer, log)
                 shown = time.monotonic()
     finally:
-        if trainer.rank == 0 and trainer.step:
+        if trainer.rank == 0 and trainer.step and trainer.sound:
             save_checkpoint(checkpoint, trainer.state())
     if trainer.rank == 0:
         _watch(trainer, log)
     return checkpoint
 
 
-def _report(trainer: Trainer, figures: dict[str, float], bar: Any, log: Path) -> None:
-    if trainer.rank or trainer.step % 10:
+def _report(trainer: Trainer, made: Mapping[str, float | Tensor], bar: Any, log: Path) -> None:
+    if trainer.rank or trainer.step % LOGGED:
         return
+    figures = {k: float(v) for k, v in made.items()}
     append_log(log, {k: round(v, 5) for k, v in figures.items()})
     bar.n = round(100 * trainer.progress, 1)
     bar.set_postfix(step=trainer.step, lpips=f"{figures['lpips']:.3f}",

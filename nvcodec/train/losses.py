@@ -60,7 +60,8 @@ def pick_frames(x: Tensor, y: Tensor, count: int,
     """The same `count` random frames of each clip of both batches: two [B * count, H, W, 3]."""
     batch, time = x.shape[:2]
     count = min(count, time)
-    index = torch.rand(batch, time, generator=generator).argsort(1)[:, :count].to(x.device)
+    index = torch.rand(batch, time, generator=generator).argsort(1)[:, :count]
+    index = index.to(x.device, non_blocking=True)  # or a GPU would have to finish first
     rows = torch.arange(batch, device=x.device)[:, None]
     return x[rows, index].flatten(0, 1), y[rows, index].flatten(0, 1)
 

@@ -12,11 +12,11 @@ from nvcodec.models import lfq
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.memory import remembered
 from nvcodec.models.prior import Prior
-from nvcodec.models.tokenizer import Tokenizer
+from nvcodec.models.tokenizer import Sent, Tokenizer
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
 from nvcodec.train.losses import Perceptual, bit_costs, distortion, pick_frames
 from nvcodec.train.recipes import Recipe
-from nvcodec.train.signs import Signs, sender
+from nvcodec.train.signs import Signs, estimator, sender
 
 
 @dataclass
@@ -42,12 +42,15 @@ class Objective(nn.Module):
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
 
     def forward(self, batch: Batch, step: int, progress: float, critic: nn.Module | None,
-                seed: int) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """-> (loss, reconstruction [B, T, H, W, 3], figures)."""
+                seed: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """-> (loss, reconstruction [B, T, H, W, 3], figures).
+
+        Nothing here waits for a GPU's answer, so that the next step is ready before it is needed.
+        """
         r = self.recipe
         x = batch.pixels.float() / 127.5 - 1
         draw = torch.Generator().manual_seed(seed)
-        made = self.tokenizer(x, batch.qp, sender(self.signs, batch.qp),
+        made = self.tokenizer(x, batch.qp, self.sender(batch.qp),
                               self._reminder(x, batch.qp, draw))
         y, z, q = made.pictures.float(), made.z, made.signs
         count = max(r.lpips_frames, round(r.lpips_share * x.shape[1]))
@@ -66,7 +69,13 @@ class Objective(nn.Module):
             figures["adversarial"] = adversarial
         figures["loss"] = loss
         figures["dead_bits"] = ((z > 0).float().mean((0, 1, 2, 3)) * 2 - 1).abs().gt(0.98).sum()
-        return loss, y, {k: float(v.detach()) for k, v in figures.items()}
+        return loss, y, {k: v.detach() for k, v in figures.items()}
+
+    def sender(self, qp: Tensor) -> Sent:
+        """What makes signs of a batch of clips at qp [B]."""
+        if self.signs is not None and qp.is_cuda:
+            return estimator(self.signs, qp, self.prior)
+        return sender(self.signs, qp)
 
     @torch.no_grad()
     def _reminder(self, x: Tensor, qp: Tensor, draw: torch.Generator) -> Tensor | None:
@@ -84,11 +93,10 @@ class Objective(nn.Module):
         for_model, for_encoder = bit_costs(self.prior(q, batch.qp), q)
         positions = q.shape[1] * q.shape[2] * q.shape[3]
         pixels = batch.pixels[0, ..., 0].numel()
-        price = torch.tensor([self.recipe.price(float(v)) for v in batch.qp], device=q.device)
         weights = torch.ones_like(for_encoder)
         weights[:, 0] = self.recipe.first_price
         bpp = (weights * for_encoder).mean(1) * positions / pixels
-        loss = loss + self.recipe.rate_ramp(progress) * (price * bpp).mean()
+        loss = loss + self.recipe.rate_ramp(progress) * (self.recipe.price(batch.qp) * bpp).mean()
         return loss + 0.01 * for_model.mean(), for_model.detach().mean()
 
 

@@ -7,8 +7,8 @@ learning rate. torch.optim.Muon takes matrices alone; convolution kernels are fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,36 +29,44 @@ class Muon(torch.optim.Optimizer):
         """One update of every parameter that has a gradient; `closure` is not used."""
         del closure
         for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, p.grad, group)
+                    alike[p.flatten(1).shape].append(p)
+            for shape, params in alike.items():
+                # Matrices of one shape together: hundreds of small products keep no GPU busy.
+                updates = orthogonalize(self._ahead(params, group["momentum"]), group["steps"])
+                views = [u.view_as(p) for p, u in zip(params, updates, strict=True)]
+                torch._foreach_add_(params, views, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
 
-    def _update(self, p: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[p]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(grad, 1 - group["momentum"])
-        ahead = grad.lerp(state["momentum"], group["momentum"])
-        flat = ahead.flatten(1)
-        size = 0.2 * max(flat.shape) ** 0.5
-        p.add_(orthogonalize(flat, group["steps"]).view_as(p), alpha=-group["lr"] * size)
+    def _ahead(self, params: Sequence[Tensor], share: float) -> Tensor:
+        """Gradients with Nesterov's momentum, [params, out, rest]."""
+        grads = [p.grad for p in params if p.grad is not None]
+        momenta = []
+        for p in params:
+            state = self.state[p]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(p)
+            momenta.append(state["momentum"])
+        torch._foreach_lerp_(momenta, grads, 1 - share)
+        return torch.stack([g.flatten(1) for g in torch._foreach_lerp(grads, momenta, share)])
 
 
 def orthogonalize(g: Tensor, steps: int) -> Tensor:
-    """[m, n] -> about U V^T of its singular value decomposition.
+    """[..., m, n] -> about U V^T of each matrix's singular value decomposition.
 
     Every step multiplies by a polynomial of the Gram matrix. Those commute, so the steps are taken
     on the small square matrix and the wide one is touched twice, not twice a step.
     """
     a, b, c = COEFFICIENTS
-    tall = g.shape[0] > g.shape[1]
+    tall = g.shape[-2] > g.shape[-1]
     x = g.mT if tall else g
-    x = x / (x.norm() + 1e-7)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     gram = x @ x.mT
-    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    product = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     for step in range(steps):
         factor = torch.add(b * gram, gram @ gram, alpha=c)
-        factor.diagonal().add_(a)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product = factor @ product
         if step < steps - 1:
             gram = factor @ (factor @ gram)

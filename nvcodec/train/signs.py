@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -11,12 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nvcodec.models.lfq import quantize, tokens_to_bits
+from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Sent
 
 #: The next latent values float32 [t, H', W', bits] of a clip -> its tokens uint32 [t, H', W'].
 Choose: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.uint32]]
-#: Size (H', W') of a clip's grids and its qp 0..63 -> what chooses its tokens.
-Signs: TypeAlias = Callable[[tuple[int, int], int], Choose]
+
+
+class Signs(Protocol):
+    """Signs chosen by their cost."""
+
+    @property
+    def reach(self) -> float:
+        """|z| from which on a value keeps its sign."""
+
+    def __call__(self, size: tuple[int, int], qp: int) -> Choose:
+        """Size (H', W') of a clip's grids and its qp 0..63 -> what chooses its tokens."""
+
+    def strengths(self, qp: Tensor) -> Tensor:
+        """|z| that a nat is worth at each qp, int64 [B] -> float32 [B]."""
 
 
 def sender(signs: Signs | None, qp: Tensor) -> Sent:
@@ -36,5 +49,30 @@ def sender(signs: Signs | None, qp: Tensor) -> Sent:
         tokens = np.stack([choose(v) for choose, v in zip(chosen, values, strict=True)])
         hard = tokens_to_bits(torch.from_numpy(tokens.astype(np.int64)), z.shape[-1])
         return z + (hard.to(z) - z).detach()
+
+    return sent
+
+
+def estimator(signs: Signs, qp: Tensor, prior: Prior) -> Sent:
+    """Nearly the same by a prior that is still learning, for GPUs.
+
+    All bits of a latent frame are chosen at once, each as if the others kept their own sign: the
+    file's coder goes from bit to bit, some hundred steps one after the other for each latent frame.
+    """
+    strengths = signs.strengths(qp)[:, None, None, None, None]
+    before: list[Tensor] = []
+
+    @torch.no_grad()
+    def choose(values: Tensor) -> Tensor:
+        own = torch.where(values > 0, 1.0, -1.0)
+        logits = prior(torch.cat((*before[-2:], own), 1), qp)[:, -1:].float()
+        moved = values + strengths * logits
+        return torch.where(torch.where(values.abs() < signs.reach, moved, values) > 0, 1.0, -1.0)
+
+    def sent(z: Tensor) -> Tensor:
+        for values in z.detach().float().split(1, dim=1):
+            before.append(choose(values))
+        hard = torch.cat(before[-z.shape[1]:], 1)
+        return z + (hard - z).detach()
 
     return sent

@@ -12,7 +12,6 @@ from torch import Tensor
 from nvcodec.models.tokenizer import pad_frames
 from nvcodec.train.losses import bit_costs
 from nvcodec.train.objective import Objective
-from nvcodec.train.signs import sender
 
 WATCHED_QP = (0, 24, 48, 60)
 
@@ -46,7 +45,7 @@ def _measure(objective: Objective, clip: Tensor, qp: int) -> tuple[dict[str, flo
     x = clip.float() / 127.5 - 1
     level = torch.full((1,), qp, device=clip.device)
     padded = pad_frames(x, objective.tokenizer.config.spatial_stride)[None]
-    passage = objective.tokenizer(padded, level, sender(objective.signs, level))
+    passage = objective.tokenizer(padded, level, objective.sender(level))
     y = passage.pictures[0, :, :x.shape[1], :x.shape[2]].float().clamp(-1, 1)
     q = passage.signs
     bits = bit_costs(objective.prior(q, level), q)[0].mean()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -74,10 +76,10 @@ class Recipe:
             return 0.0
         return min(1.0, (progress - self.rate_from) / max(1e-9, self.rate_full - self.rate_from))
 
-    def price(self, qp: float) -> float:
+    def price(self, qp: Tensor) -> Tensor:
         """lambda(qp): geometric from lambda_low at qp 0 to lambda_high at qp 63."""
-        low: float = self.lambda_low * (self.lambda_high / self.lambda_low) ** (qp / 63)
-        return low
+        prices: Tensor = self.lambda_low * (self.lambda_high / self.lambda_low) ** (qp / 63)
+        return prices
 
     def entropy_weight(self, step: int) -> float:
         """Annealed linearly over the first `entropy_steps` steps."""
