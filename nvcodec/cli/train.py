@@ -96,8 +96,9 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
     from nvcodec.codec.sent import keep_coder, sent_tokens
     from nvcodec.errors import UsageError
     from nvcodec.models.config import CONFIGS
-    from nvcodec.train.loop import RunSpec, train
+    from nvcodec.train.loop import train
     from nvcodec.train.recipes import RECIPES
+    from nvcodec.train.spec import RunSpec
 
     if model not in CONFIGS:
         raise UsageError(f"unknown configuration {model!r}", f"use one of {', '.join(CONFIGS)}")

@@ -8,9 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,21 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from nvcodec.cores import cpu_count
 from nvcodec.errors import InputError, NvcodecError, UsageError
 from nvcodec.models.config import CONFIGS
 from nvcodec.models.device import fast_bfloat16, pick_device
 from nvcodec.train import schedule
+from nvcodec.train.batch import Batch
 from nvcodec.train.checkpoint import Average, append_log, load_checkpoint, save_checkpoint
-from nvcodec.train.data import ClipPool, ClipShape
+from nvcodec.train.data import ClipPool
 from nvcodec.train.discriminator import Discriminator, LeCam
-from nvcodec.train.objective import Batch, Objective, critic_step
+from nvcodec.train.feed import Feed
+from nvcodec.train.objective import Objective, critic_step
 from nvcodec.train.optim import build_optimizers
 from nvcodec.train.recipes import RECIPES, Recipe
+from nvcodec.train.replay import Replay
 from nvcodec.train.signs import Signs
+from nvcodec.train.spec import RunSpec
 from nvcodec.train.watch import evaluate, write_sheet
 
 #: What validation sees at most: so many clips, frames of each, and pixels along a side. Crops of
@@ -38,33 +40,6 @@ from nvcodec.train.watch import evaluate, write_sheet
 WATCHED_CLIPS, WATCHED_FRAMES, WATCHED_SIDE = 8, 33, 352
 #: Steps between lines of the log, and between questions to a GPU, which has to stop for an answer.
 LOGGED = 10
-#: Threads that cut batches out of clips at most, each one batch ahead of the one before.
-LOADERS = 8
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """One training run. `minutes` counts across resumed sittings; so does `steps`."""
-
-    out: Path
-    data: tuple[Path, ...]
-    model: str = "s"
-    recipe: str = "codec"
-    minutes: float = 60.0
-    steps: int | None = None
-    batch: int = 8
-    frames: tuple[int, ...] = (5, 9, 17)
-    size: int = 96
-    lr: float | None = None
-    seed: int = 0
-    device: str = "auto"
-    cache: Path | None = None
-    lpips_weights: Path | None = None
-    init: Path | None = None
-    freeze_encoder: bool = False
-    save_minutes: float = 5.0
-    eval_minutes: float = 15.0
-    compile: bool = False
 
 
 class Trainer:
@@ -83,6 +58,9 @@ class Trainer:
         self.device = self._join()
         spec.out.mkdir(parents=True, exist_ok=True)
         self.pool = ClipPool(spec.data, spec.cache or spec.out / "cache", spec.seed)
+        self.pool.move(self.device)
+        self.feed = Feed(self.pool, spec, self.recipe, CONFIGS[spec.model].keeps, self.device,
+                         self.rank)
         self.objective = Objective(CONFIGS[spec.model], self.recipe, spec.lpips_weights, signs)
         if spec.init:
             self._initialize(spec.init)
@@ -99,14 +77,14 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         #: Whether the weights are worth keeping.
         self.sound = True
-        self._ahead_by = max(1, min(LOADERS, cpu_count() // 2))
-        self._loader = ThreadPoolExecutor(self._ahead_by)
-        self._ahead: dict[int, Future[Batch]] = {}
         if spec.compile:
             # One graph for each clip length; a shape-generic one is slower by half on CPUs.
             for part in (self.objective.tokenizer.encoder, self.objective.tokenizer.decoder):
                 part.compile(dynamic=False)
         self.forward = self._share(self.objective)
+        plain = self.critic is None and self.world == 1 and not spec.compile
+        self.replay = Replay(self._gradients, self.objective.parameters()) if (
+            plain and self.device.type == "cuda") else None
 
     def _freeze_encoder(self) -> None:
         """Without a memory, tokens and so bits stay as they are; with one, they follow pictures."""
@@ -152,63 +130,54 @@ class Trainer:
         r = self.recipe
         return schedule.learning_rate(r.lr, self.step, self.progress, r.warmup, r.lr_end)
 
-    def next_batch(self) -> Batch:
-        """The batch of this step; those of the next ones are cut out meanwhile."""
-        wanted = range(self.step, self.step + self._ahead_by + 1)
-        self._ahead = {step: self._ahead.get(step) or self._loader.submit(self._cut, step)
-                       for step in wanted}
-        made = self._ahead.pop(self.step).result()
-        return Batch(made.pixels.to(self.device, non_blocking=True),
-                     made.qp.to(self.device, non_blocking=True))
-
-    def _cut(self, step: int) -> Batch:
-        """Clips of one of the spec's lengths, or stills as often as the recipe says; a qp for each.
-
-        Kernels over time learn nothing from clips shorter than their reach: lengths must be mixed.
-        """
-        draw = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + step)
-        still = float(torch.rand((), generator=draw)) < self.recipe.stills
-        length = 1 if still else self.spec.frames[step % len(self.spec.frames)]
-        shape = replace(batch_shape(self.spec, length), panned=self.recipe.panned)
-        pixels = self.pool.batch(step, shape, self.rank)
-        u = torch.rand(shape.batch, generator=draw)
-        qp = (64 * u**self.recipe.qp_skew).long().clamp_(max=63)
-        if self.device.type == "cuda":  # from such memory a GPU fetches while it computes
-            pixels, qp = pixels.pin_memory(), qp.pin_memory()
-        return Batch(pixels, qp)
-
     def autocast(self) -> Any:
         """bfloat16 where the device computes it fast; nothing elsewhere."""
         if fast_bfloat16(self.device):
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+            return torch.autocast(self.device.type, dtype=torch.bfloat16, cache_enabled=False)
         return nullcontext()
 
-    def train_step(self) -> dict[str, float | Tensor]:
-        """One optimizer step; returns the figures to log, those of a GPU still on their way."""
+    def train_step(self) -> dict[str, Any]:
+        """One optimizer step; returns the figures to log, those of a GPU as tensors that the next
+        step may overwrite."""
         start = time.perf_counter()
-        batch = self.next_batch()
+        batch = self.feed.batch(self.step).at(self.recipe, self.step, self.progress)
         schedule.set_rate((*self.optimizers, *self.critic_optimizers), self.rate())
-        with self.autocast():
-            loss, made, figures = self.forward(
-                batch, self.step, self.progress, self.critic, self.step)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
-        self._check(norm)
+        made, figures = None, dict[str, Any]()
+        if self.replay:
+            figures.update(self.replay(batch))
+        else:
+            made, figures = self._backward(batch)
+        self._check(figures["grad"])
         for optimizer in self.optimizers:
             optimizer.step()
         self.ema.update(self.objective.tokenizer)
-        if self.critic and self.progress >= self.recipe.gan_from:
+        if made is not None and self._acting_critic():
             figures["critic"] = self._critic_step(batch, made)
         self.step += 1
         self.seconds += time.perf_counter() - start
         self._agree()
         figures.update(step=self.step, frames=batch.pixels.shape[1], lr=self.rate(),
-                       grad=norm, ramp=self.recipe.rate_ramp(self.progress),
+                       ramp=self.recipe.rate_ramp(self.progress),
                        minutes=self.seconds / 60,
                        clips_per_second=len(batch.qp) / (time.perf_counter() - start))
         return figures
+
+    def _acting_critic(self) -> nn.Module | None:
+        """The discriminator from when on it is heard."""
+        return self.critic if self.progress >= self.recipe.gan_from else None
+
+    def _backward(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        """Gradients of a batch -> reconstruction, figures."""
+        with self.autocast():
+            loss, made, figures = self.forward(batch, self._acting_critic())
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
+        return made.detach(), {**figures, "grad": norm}
+
+    def _gradients(self, batch: Batch) -> dict[str, Tensor]:
+        return self._backward(batch)[1]
 
     def _check(self, norm: Tensor) -> None:
         """Raise where gradients are not finite; a GPU is not asked at every step."""
@@ -262,14 +231,6 @@ def _bare(module: nn.Module) -> nn.Module:
     return module.module if isinstance(module, DistributedDataParallel) else module
 
 
-def batch_shape(spec: RunSpec, length: int) -> ClipShape:
-    """About as many frames a step for every length; `batch` clips of the shortest."""
-    if length == 1:
-        return ClipShape(2 * spec.batch, 1, spec.size)
-    return ClipShape(max(1, round(spec.batch * (spec.frames[0] + 1) / (length + 1))), length,
-                     spec.size)
-
-
 def train(spec: RunSpec, resume: bool = False, quiet: bool = False,
           signs: Signs | None = None) -> Path:
     """Run until the budget is spent; returns the checkpoint. Ctrl-C and SIGTERM save and stop."""
@@ -304,7 +265,7 @@ def train(spec: RunSpec, resume: bool = False, quiet: bool = False,
     return checkpoint
 
 
-def _report(trainer: Trainer, made: Mapping[str, float | Tensor], bar: Any, log: Path) -> None:
+def _report(trainer: Trainer, made: Mapping[str, Any], bar: Any, log: Path) -> None:
     if trainer.rank or trainer.step % LOGGED:
         return
     figures = {k: float(v) for k, v in made.items()}

@@ -55,15 +55,10 @@ def distortion(recipe: Recipe, perceptual: Perceptual, made: Tensor, source: Ten
     return total, l1, lpips
 
 
-def pick_frames(x: Tensor, y: Tensor, count: int,
-                generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The same `count` random frames of each clip of both batches: two [B * count, H, W, 3]."""
-    batch, time = x.shape[:2]
-    count = min(count, time)
-    index = torch.rand(batch, time, generator=generator).argsort(1)[:, :count]
-    index = index.to(x.device, non_blocking=True)  # or a GPU would have to finish first
-    rows = torch.arange(batch, device=x.device)[:, None]
-    return x[rows, index].flatten(0, 1), y[rows, index].flatten(0, 1)
+def frames_at(x: Tensor, index: Tensor) -> Tensor:
+    """Frames of clips [B, T, H, W, 3] at [B, n] -> [B * n, H, W, 3]."""
+    rows = torch.arange(len(x), device=x.device)[:, None]
+    return x[rows, index].flatten(0, 1)
 
 
 def temporal_l1(x: Tensor, y: Tensor) -> Tensor:

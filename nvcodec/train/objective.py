@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,18 +12,11 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.memory import remembered
 from nvcodec.models.prior import Prior
 from nvcodec.models.tokenizer import Sent, Tokenizer
+from nvcodec.train.batch import Batch
 from nvcodec.train.discriminator import LeCam, discriminator_loss, generator_loss
-from nvcodec.train.losses import Perceptual, bit_costs, distortion, pick_frames
+from nvcodec.train.losses import Perceptual, bit_costs, distortion, frames_at
 from nvcodec.train.recipes import Recipe
 from nvcodec.train.signs import Signs, estimator, sender
-
-
-@dataclass
-class Batch:
-    """One step's input: pixels uint8 [B, T, H, W, 3] and qp int64 [B]."""
-
-    pixels: Tensor
-    qp: Tensor
 
 
 class Objective(nn.Module):
@@ -41,29 +33,28 @@ class Objective(nn.Module):
         self.prior = Prior(config.token_bits, *config.prior_widths)
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
 
-    def forward(self, batch: Batch, step: int, progress: float, critic: nn.Module | None,
-                seed: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """-> (loss, reconstruction [B, T, H, W, 3], figures).
+    def forward(self, batch: Batch,
+                critic: nn.Module | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """-> (loss, reconstruction [B, T, H, W, 3], figures); `critic` where it acts already.
 
         Nothing here waits for a GPU's answer, so that the next step is ready before it is needed.
         """
         r = self.recipe
         x = batch.pixels.float() / 127.5 - 1
-        draw = torch.Generator().manual_seed(seed)
-        made = self.tokenizer(x, batch.qp, self.sender(batch.qp),
-                              self._reminder(x, batch.qp, draw))
+        made = self.tokenizer(x, batch.qp, self.sender(batch.qp), self._reminder(x, batch))
         y, z, q = made.pictures.float(), made.z, made.signs
-        count = max(r.lpips_frames, round(r.lpips_share * x.shape[1]))
-        picked = pick_frames(y, x, count, draw)
+        picked = frames_at(y, batch.looked), frames_at(x, batch.looked)
         loss, l1, lpips = distortion(r, self.perceptual, y, x, picked)
         loss = loss + r.commitment * lfq.commitment(z)
-        sample, total = lfq.entropy_terms(z)
-        loss = loss + r.entropy_weight(step) * (sample - total) * 0.6931
+        flat = z.flatten(0, 3)
+        few = len(flat) <= len(batch.places)
+        sample, total = lfq.entropy_terms(flat if few else flat[batch.places % len(flat)])
+        loss = loss + batch.entropy * (sample - total) * 0.6931
         figures = {"l1": l1, "lpips": lpips, "h_sample": sample, "h_mean": total}
         if r.rate_aware:
-            loss, bits = self._add_rate(loss, q, batch, progress)
+            loss, bits = self._add_rate(loss, q, batch)
             figures["bits"] = bits
-        if critic is not None and r.gan and progress >= r.gan_from:
+        if critic is not None:
             adversarial = generator_loss(critic(y))
             loss = loss + r.gan * adversarial
             figures["adversarial"] = adversarial
@@ -78,17 +69,14 @@ class Objective(nn.Module):
         return sender(self.signs, qp)
 
     @torch.no_grad()
-    def _reminder(self, x: Tensor, qp: Tensor, draw: torch.Generator) -> Tensor | None:
+    def _reminder(self, x: Tensor, batch: Batch) -> Tensor | None:
         """Pictures [B, H, W, 3] between each clip's first and what is decoded of it, or None."""
-        if not self.tokenizer.config.keeps or float(
-                torch.rand((), generator=draw)) >= self.recipe.reminded:
+        if batch.reminded is None:
             return None
-        made = self.tokenizer(x[:, :1], qp).pictures.float()
-        share = torch.rand(len(x), 1, 1, 1, 1, generator=draw).to(x.device)
-        return remembered(torch.lerp(x[:, :1], made, share))
+        made = self.tokenizer(x[:, :1], batch.qp).pictures.float()
+        return remembered(torch.lerp(x[:, :1], made, batch.reminded))
 
-    def _add_rate(self, loss: Tensor, q: Tensor, batch: Batch,
-                  progress: float) -> tuple[Tensor, Tensor]:
+    def _add_rate(self, loss: Tensor, q: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """lambda(qp) * bits per pixel for the encoder, plain bits for the context model."""
         for_model, for_encoder = bit_costs(self.prior(q, batch.qp), q)
         positions = q.shape[1] * q.shape[2] * q.shape[3]
@@ -96,7 +84,7 @@ class Objective(nn.Module):
         weights = torch.ones_like(for_encoder)
         weights[:, 0] = self.recipe.first_price
         bpp = (weights * for_encoder).mean(1) * positions / pixels
-        loss = loss + self.recipe.rate_ramp(progress) * (self.recipe.price(batch.qp) * bpp).mean()
+        loss = loss + batch.ramp * (self.recipe.price(batch.qp) * bpp).mean()
         return loss + 0.01 * for_model.mean(), for_model.detach().mean()
 
 

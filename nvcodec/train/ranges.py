@@ -6,7 +6,8 @@ import torch
 
 from nvcodec.models import int8, lfq
 from nvcodec.models.tokenizer import Tokenizer
-from nvcodec.train.data import ClipPool, ClipShape
+from nvcodec.train.crops import ClipShape
+from nvcodec.train.data import ClipPool
 
 #: Quality steps that the ranges are measured at.
 LEVELS = (0, 21, 42, 63)

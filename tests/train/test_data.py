@@ -6,25 +6,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.errors import InputError
-from nvcodec.train.data import ClipPool, ClipShape, _pan, _random_crop
+from nvcodec.train.crops import ClipShape, halved, pan, random_crop
+from nvcodec.train.data import ClipPool
 from nvcodec.video.stills import write_png
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_short_clips_are_played_forth_and_back(length: int, wanted: int, seed: int) -> None:
-    numbers = np.arange(length, dtype=np.uint8)[:, None, None, None]
-    clip = np.broadcast_to(numbers, (length, 70, 70, 3))
-    crop = _random_crop(np.random.default_rng(seed), clip, ClipShape(1, wanted, 64))
+    numbers = torch.arange(length, dtype=torch.uint8)[:, None, None, None]
+    clip = numbers.expand(length, 70, 70, 3)
+    crop = random_crop(np.random.default_rng(seed), clip, ClipShape(1, wanted, 64))
     if crop is None:
         assert wanted > 2 * length
         return
     assert crop.shape == (wanted, 64, 64, 3)
-    steps = np.abs(np.diff(crop[:, 0, 0, 0].astype(int)))
+    steps = np.abs(np.diff(crop[:, 0, 0, 0].numpy().astype(int)))
     assert length == 1 or len(set(steps[steps > 0])) <= 2  # one speed, but for where it turns
     assert steps.max(initial=0) <= 2
 
@@ -35,12 +37,20 @@ def test_pans_stay_inside_the_photo_and_move_evenly(seed: int) -> None:
     photo = np.zeros((100, 150, 3), np.uint8)
     photo[..., 0], photo[..., 1] = np.mgrid[:100, :150]
     photo[..., 2] = 7
-    clip = _pan(np.random.default_rng(seed), photo, ClipShape(1, 9, 40))
-    assert clip is not None and clip.shape == (9, 40, 40, 3)
+    made = pan(np.random.default_rng(seed), torch.from_numpy(photo), ClipShape(1, 9, 40))
+    assert made is not None and made.shape == (9, 40, 40, 3)
+    clip = made.numpy()
     assert (clip[..., 2] == 7).all()
     for plane in (0, 1):
         steps = np.diff(clip[:, 0, :, plane].min(-1).astype(int))
         assert np.ptp(steps) <= 1
+
+
+def test_halved_pictures_are_rounded_means() -> None:
+    pictures = np.random.default_rng(3).integers(0, 256, (2, 6, 8, 3), np.uint8)
+    means = pictures.reshape(2, 3, 2, 4, 2, 3).mean((2, 4))
+    made = halved(torch.from_numpy(pictures)).numpy()
+    assert np.array_equal(made, np.floor(means + 0.5).astype(np.uint8))
 
 
 def _photos(tmp_path: Path) -> Path:

@@ -25,10 +25,11 @@ from nvcodec.models.prior import Prior
 from nvcodec.segments import pieces
 from nvcodec.train.data import ClipPool
 from nvcodec.train.grids import tokens_of
-from nvcodec.train.loop import RunSpec, Trainer
+from nvcodec.train.loop import Trainer
 from nvcodec.train.prior import PriorSpec
 from nvcodec.train.recipes import RECIPES
 from nvcodec.train.signs import Choose, estimator, sender
+from nvcodec.train.spec import RunSpec
 from nvcodec.video.info import Frame
 from tests.codec.test_round_trip import make_clip
 
@@ -189,7 +190,7 @@ def test_high_qp_come_more_often_where_the_recipe_says_so(
     shares = {}
     for recipe in ("codec", "finish"):
         trainer = Trainer(replace(spec, recipe=recipe))
-        qp = torch.cat([trainer._cut(step).qp for step in range(100)])
+        qp = torch.cat([trainer.feed.cut(step).qp for step in range(100)])
         assert qp.min() >= 0 and qp.max() <= 63
         shares[recipe] = float((qp >= 32).float().mean())
     assert shares["codec"] == pytest.approx(0.5, abs=0.08)

@@ -20,15 +20,17 @@ from nvcodec.models.prior_file import prior_bytes
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train import losses
 from nvcodec.train.checkpoint import load_checkpoint
-from nvcodec.train.data import ClipPool, ClipShape
+from nvcodec.train.crops import ClipShape
+from nvcodec.train.data import ClipPool
 from nvcodec.train.discriminator import BlurPool, Discriminator
 from nvcodec.train.inflate import inflate, load_initial
-from nvcodec.train.loop import RunSpec, Trainer, train
+from nvcodec.train.loop import Trainer, train
 from nvcodec.train.losses import bit_costs
 from nvcodec.train.mean import mean_run
 from nvcodec.train.objective import Objective
 from nvcodec.train.optim import Muon, orthogonalize
 from nvcodec.train.recipes import RECIPES
+from nvcodec.train.spec import RunSpec
 from nvcodec.train.watch import evaluate, write_sheet
 from nvcodec.video.reader import open_video
 

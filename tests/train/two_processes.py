@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from nvcodec.train import losses
-from nvcodec.train.loop import RunSpec, Trainer
+from nvcodec.train.loop import Trainer
+from nvcodec.train.spec import RunSpec
 
 
 class StandIn(torch.nn.Module):
