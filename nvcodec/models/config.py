@@ -118,7 +118,7 @@ CONFIGS: dict[str, ModelConfig] = {
         ModelConfig(
             name="s",
             encoder_channels=(48, 96, 160, 224), encoder_blocks=(2, 2, 0, 3),
-            decoder_channels=(48, 96, 160, 224), decoder_blocks=(1, 1, 0, 2),
+            decoder_channels=(48, 96, 160, 224), decoder_blocks=(3, 3, 0, 3),
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
