@@ -15,8 +15,8 @@ from nvcodec.models.registry import ModelError, read_index
 
 def test_limits() -> None:
     assert parameters(CONFIGS["tiny"]) < 300_000
-    assert macs_per_pixel(CONFIGS["s"])[1] <= 22_000
-    assert 7 < macs_per_pixel(CONFIGS["b"])[1] / macs_per_pixel(CONFIGS["s"])[1] < 14
+    assert macs_per_pixel(CONFIGS["s"])[1] <= 32_000  # docs/speed.md tells why no longer 22,000
+    assert 5 < macs_per_pixel(CONFIGS["b"])[1] / macs_per_pixel(CONFIGS["s"])[1] < 14
     assert parameters(CONFIGS["s"]) * 2 < 20e6  # bytes in half precision
 
 
