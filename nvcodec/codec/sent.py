@@ -42,10 +42,9 @@ class SentTokens:
         """What gives a clip's grids of H', W' = size the tokens that a file at `qp` has."""
         return SignCoder(self.prior, size, qp, self.rdo * strength_at(qp), self.reach).push
 
-    def strengths(self, qp: Tensor) -> Tensor:
-        """As `train.signs.Signs` has it."""
-        levels = torch.tensor([self.rdo * strength_at(v) for v in range(64)])
-        return levels.to(qp.device, non_blocking=True)[qp]  # a GPU need not finish for it
+    def strengths(self) -> Tensor:
+        """|z| that a nat is worth at each qp, float32 [64]."""
+        return torch.tensor([self.rdo * strength_at(qp) for qp in range(64)])
 
 
 def sent_tokens(run: Path, rdo: float) -> SentTokens:

@@ -142,9 +142,9 @@ class Trainer:
         start = time.perf_counter()
         batch = self.feed.batch(self.step).at(self.recipe, self.step, self.progress)
         schedule.set_rate((*self.optimizers, *self.critic_optimizers), self.rate())
-        made, figures = None, dict[str, Any]()
+        made: Tensor | None = None
         if self.replay:
-            figures.update(self.replay(batch))
+            figures: dict[str, Any] = {**self.replay(batch)}
         else:
             made, figures = self._backward(batch)
         self._check(figures["grad"])

@@ -32,6 +32,9 @@ class Objective(nn.Module):
         self.tokenizer = Tokenizer(config)
         self.prior = Prior(config.token_bits, *config.prior_widths)
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
+        # It lies on the GPU: a replayed step cannot fetch it anew.
+        self.strengths: Tensor | None
+        self.register_buffer("strengths", signs.strengths() if signs else None, persistent=False)
 
     def forward(self, batch: Batch,
                 critic: nn.Module | None = None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -64,8 +67,8 @@ class Objective(nn.Module):
 
     def sender(self, qp: Tensor) -> Sent:
         """What makes signs of a batch of clips at qp [B]."""
-        if self.signs is not None and qp.is_cuda:
-            return estimator(self.signs, qp, self.prior)
+        if self.signs and self.strengths is not None and qp.is_cuda:
+            return estimator(self.strengths, self.signs.reach, qp, self.prior)
         return sender(self.signs, qp)
 
     @torch.no_grad()

@@ -28,8 +28,8 @@ class Signs(Protocol):
     def __call__(self, size: tuple[int, int], qp: int) -> Choose:
         """Size (H', W') of a clip's grids and its qp 0..63 -> what chooses its tokens."""
 
-    def strengths(self, qp: Tensor) -> Tensor:
-        """|z| that a nat is worth at each qp, int64 [B] -> float32 [B]."""
+    def strengths(self) -> Tensor:
+        """|z| that a nat is worth at each qp, float32 [64]."""
 
 
 def sender(signs: Signs | None, qp: Tensor) -> Sent:
@@ -53,21 +53,22 @@ def sender(signs: Signs | None, qp: Tensor) -> Sent:
     return sent
 
 
-def estimator(signs: Signs, qp: Tensor, prior: Prior) -> Sent:
-    """Nearly the same by a prior that is still learning, for GPUs.
+def estimator(strengths: Tensor, reach: float, qp: Tensor, prior: Prior) -> Sent:
+    """Nearly the same by a prior that is still learning, for GPUs; the first two as `Signs` has
+    them, `strengths` where qp is.
 
     All bits of a latent frame are chosen at once, each as if the others kept their own sign: the
     file's coder goes from bit to bit, some hundred steps one after the other for each latent frame.
     """
-    strengths = signs.strengths(qp)[:, None, None, None, None]
+    worth = strengths[qp][:, None, None, None, None]
     before: list[Tensor] = []
 
     @torch.no_grad()
     def choose(values: Tensor) -> Tensor:
         own = torch.where(values > 0, 1.0, -1.0)
         logits = prior(torch.cat((*before[-2:], own), 1), qp)[:, -1:].float()
-        moved = values + strengths * logits
-        return torch.where(torch.where(values.abs() < signs.reach, moved, values) > 0, 1.0, -1.0)
+        moved = values + worth * logits
+        return torch.where(torch.where(values.abs() < reach, moved, values) > 0, 1.0, -1.0)
 
     def sent(z: Tensor) -> Tensor:
         for values in z.detach().float().split(1, dim=1):

@@ -11,6 +11,7 @@ import torch
 
 from nvcodec.train.batch import Batch
 from nvcodec.train.loop import Trainer
+from nvcodec.train.signs import Choose
 from nvcodec.train.spec import RunSpec
 from nvcodec.video.stills import write_png
 
@@ -23,6 +24,18 @@ def spec(blurred_distance: None, tmp_path: Path) -> RunSpec:
         write_png(data / f"{i}.png", noise // (i + 1))
     return RunSpec(out=tmp_path / "run", data=(data,), model="tiny", recipe="tune", steps=9,
                    batch=2, frames=(5, 9), size=64, device="cpu")
+
+
+class Costs:
+    """Signs by cost, of which a GPU needs no more."""
+
+    reach = 0.6
+
+    def strengths(self) -> torch.Tensor:
+        return torch.linspace(0.3, 0.5, 64)
+
+    def __call__(self, size: tuple[int, int], qp: int) -> Choose:
+        raise AssertionError("for CPUs")
 
 
 def gradients(trainer: Trainer, batch: Batch) -> list[torch.Tensor]:
@@ -51,8 +64,9 @@ def test_nothing_else_is_random(spec: RunSpec) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="replays are a GPU's")
-def test_a_replay_is_the_step_itself(spec: RunSpec) -> None:
-    trainer = Trainer(replace(spec, device="cuda"))
+@pytest.mark.parametrize("signs", [None, Costs()])
+def test_a_replay_is_the_step_itself(spec: RunSpec, signs: Costs | None) -> None:
+    trainer = Trainer(replace(spec, device="cuda"), signs)
     assert trainer.replay is not None
     for step in (0, 1, 2, 3):  # two shapes, each recorded once and replayed once
         batch = trainer.feed.batch(step).at(trainer.recipe, step, 0.5)
@@ -60,4 +74,3 @@ def test_a_replay_is_the_step_itself(spec: RunSpec) -> None:
         trainer.replay(batch)
         again = [p.grad for p in trainer.objective.parameters() if p.grad is not None]
         assert alike(again, plain, 0.05)  # sums in another order, in bfloat16
-    assert len(trainer.replay._known) <= 4

@@ -68,10 +68,10 @@ def test_an_estimate_takes_the_cheaper_sign_of_small_values(run: Path) -> None:
     with torch.no_grad():
         prior.direct.bias.copy_(torch.linspace(-3, 3, 18))
     z = torch.randn(2, 3, 4, 4, 18, requires_grad=True)
-    sent = estimator(signs, qp, prior)
+    sent = estimator(signs.strengths(), signs.reach, qp, prior)
     q = torch.cat([sent(part) for part in z.split(1, dim=1)], 1)
     own = quantize(z)
-    worth = signs.strengths(qp)[:, None, None, None, None] * prior(own, qp)[:, :1]
+    worth = signs.strengths()[qp][:, None, None, None, None] * prior(own, qp)[:, :1]
     cheaper = torch.where(z[:, :1] + worth > 0, 1.0, -1.0)
     small = z.abs()[:, :1] < signs.reach
     torch.testing.assert_close(q[:, :1], torch.where(small, cheaper, own[:, :1]))
