@@ -70,23 +70,23 @@ class Chooser:
             self._known[key] = self.gain(pixels, tried) > MARGIN
         return (equal_rate(qp), 2) if self._known[key] else (qp, 1)
 
+    @torch.inference_mode()
     def gain(self, pixels: Tensor, qp: float) -> float:
         """Frames uint8 [1 + 8k, H, W, 3] in whole strides -> by how much the error is smaller for
         the same bits where every other one is coded, as a logarithm."""
-        every, other = self._try(pixels, qp, 1), self._try(pixels, equal_rate(qp), 2)
-        return log(every.error / other.error) + SLOPE * log(every.bits / other.bits)
-
-    @torch.inference_mode()
-    def _try(self, pixels: Tensor, qp: float, spacing: int) -> Trial:
-        config = self.model.config
-        packer = self.coder.packer(config.latent_size(*pixels.shape[1:3]), round(qp),
-                                   self.rdo * strength_at(qp))
         weight = self.model.decoder.stem.weight
         source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
+        seen = self._look(source)
+        every, other = self._try(source, seen, qp, 1), self._try(source, seen, equal_rate(qp), 2)
+        return log(every.error / other.error) + SLOPE * log(every.bits / other.bits)
+
+    def _try(self, source: Tensor, seen: Tensor, qp: float, spacing: int) -> Trial:
+        packer = self.coder.packer(self.model.config.latent_size(*source.shape[2:4]), round(qp),
+                                   self.rdo * strength_at(qp))
         made = self.model(source[:, ::spacing], qp, _sender(packer)).pictures.clamp(-1, 1)
         if spacing == 2:
             made = _filled(made)
-        error = float((self._look(made) - self._look(source)).square_().mean())
+        error = float((self._look(made) - seen).square_().mean())
         return Trial(8.0 * len(packer.finish()[1]), max(error, 1e-6))
 
     def _look(self, pictures: Tensor) -> Tensor:
