@@ -26,8 +26,9 @@ MAX_SEGMENT_TOKENS = 1 << 24
 MAX_SEGMENTS = 1 << 18
 MAX_INDEX_AUDIO = 1 << 18
 MAX_QP = 63
-# Frames from one coded frame to the next; files hold the place in this list.
-SPACINGS = (1, 2, 4)
+# Frames from one coded frame to the next; files hold the place in this list. Below 1, pictures that
+# nobody is shown are coded between frames.
+SPACINGS = (1, 2, 4, 0.5)
 # Keeps every difference of two timestamps inside 64 bits.
 MAX_PTS = 1 << 62
 MAX_ID_BYTES = 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from .caps import (
@@ -12,7 +13,6 @@ from .caps import (
     MAX_ID_BYTES,
     MAX_SEGMENT_FRAMES,
     MAX_SEGMENT_TOKENS,
-    SPACINGS,
 )
 from .chunks import VERSION
 from .errors import BadHeader, BitstreamError, CapExceeded, UnknownCoder
@@ -78,7 +78,9 @@ class Header:
         token_bits: bits of one token, 1..24.
         keyint: most frames in one segment, 1..65536.
         spacing: most frames from one coded frame to the next, 1, 2 or 4; above 1 the file is of
-            version 2.
+            version 2 at least.
+        density: most coded pictures for each frame after the first, 1 or 2; at 2 the file is of
+            version 3.
 
     Raises:
         BadHeader: a field is out of range.  CapExceeded: a size is above its cap.
@@ -113,6 +115,7 @@ class Header:
     token_bits: int = 18
     keyint: int = 33
     spacing: int = 1
+    density: int = 1
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -140,8 +143,10 @@ class Header:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise _bad(f"{name} is {value}, allowed are {low}..{high}")
-        if self.spacing not in SPACINGS:
+        if self.spacing not in (1, 2, 4):
             raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4")
+        if self.density not in (1, 2):
+            raise _bad(f"density is {self.density}, allowed are 1, 2")
         if self.rotation not in (0, 90, 180, 270):
             raise _bad(f"rotation is {self.rotation}, allowed are 0, 90, 180, 270")
         if not 1 <= len(self.model.encode()) <= MAX_ID_BYTES or not self.model.isprintable():
@@ -194,13 +199,19 @@ class Header:
     @property
     def version(self) -> int:
         """Lowest format version that has what this stream needs."""
+        if self.density > 1:
+            return 3
         return 1 if self.spacing == 1 else 2
 
-    def token_shape(self, frame_count: int, spacing: int = 1) -> tuple[int, int, int]:
+    def allows(self, spacing: float) -> bool:
+        """Whether segments of a spacing may occur."""
+        return 1 / self.density <= spacing <= self.spacing
+
+    def token_shape(self, frame_count: int, spacing: float = 1) -> tuple[int, int, int]:
         """Token grid (T', H', W') of a segment of frame_count >= 1 frames, of which each
-        `spacing`-th and the last are coded.
+        `spacing`-th and the last are coded; below 1, pictures between them as well.
         """
-        latents = 1 + -(-(frame_count - 1) // (spacing * self.time_stride))
+        latents = 1 + ceil((frame_count - 1) / (spacing * self.time_stride))
         return latents, self.latent_height, self.latent_width
 
     def pack(self) -> bytes:
@@ -215,8 +226,8 @@ class Header:
         )
         ids = pack_str8(self.model) + self.model_sha256
         coder = bytes([self.coder]) + pack_str8(self.prior) + self.prior_sha256
-        spacing = b"" if self.version == 1 else bytes([self.spacing])
-        payload = fixed + ids + coder + spacing
+        steps = bytes([self.spacing, self.density])[: self.version - 1]
+        payload = fixed + ids + coder + steps
         assert len(payload) <= CHUNK_CAPS[b"HEAD"]
         return payload
 
@@ -249,6 +260,8 @@ class Header:
         values["prior_sha256"] = cursor.take(32)
         if version >= 2:
             values["spacing"] = cursor.u8()
+        if version >= 3:
+            values["density"] = cursor.u8()
         if version <= VERSION:
             cursor.finish()
         try:

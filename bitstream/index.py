@@ -39,7 +39,7 @@ class SegmentEntry:
     end_pts: int
     frame_count: int
     qp: int
-    spacing: int = 1
+    spacing: float = 1
 
     def tells_of(self, segment: Segment) -> bool:
         """Whether all but its place in the file is that of a segment."""
@@ -167,8 +167,8 @@ def _parse_segments(cursor: Cursor, limit: int) -> tuple[SegmentEntry, ...]:
             raise cursor.fail("places a segment beyond itself")
         if not last < first <= clock <= MAX_PTS:
             raise cursor.fail("lists segments out of time order")
-        if not 1 <= frames <= MAX_SEGMENT_FRAMES or place >= len(SPACINGS):
-            raise cursor.fail("lists a segment with an impossible frame count or spacing")
+        if not 1 <= frames <= MAX_SEGMENT_FRAMES:
+            raise cursor.fail("lists a segment with an impossible frame count")
         last = first
         entries.append(SegmentEntry(offset, size, first, clock, frames, qp, SPACINGS[place]))
     return tuple(entries)

@@ -30,7 +30,8 @@ class Segment:
         qp: quality step 0 (best)..63.
         last_duration: ticks that the last frame is shown, 0 where unknown.
         spacing: the first, each spacing-th after it and the last frame are coded, 1, 2 or 4; those
-            between are made from the coded ones beside them.
+            between are made from the coded ones beside them. 0.5: all frames are, and one picture
+            between each two, which is not shown.
 
     Raises:
         BadSegment: a field is out of range.
@@ -40,7 +41,7 @@ class Segment:
     payload: bytes
     qp: int = 0
     last_duration: int = 0
-    spacing: int = 1
+    spacing: float = 1
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.pts) <= MAX_SEGMENT_FRAMES:
@@ -48,7 +49,7 @@ class Segment:
         if not 0 <= self.qp <= MAX_QP:
             raise _bad(f"qp is {self.qp}, allowed are 0..{MAX_QP}")
         if self.spacing not in SPACINGS:
-            raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4")
+            raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4, 0.5")
         if self.last_duration < 0:
             raise _bad("the last frame's duration is negative")
         if any(later <= earlier for earlier, later in pairwise(self.pts)):
@@ -91,7 +92,7 @@ class Segment:
         cursor = Cursor(payload, BadSegment, "SEGM", base)
         first, count, qp, flags = _FIXED.unpack(cursor.take(_FIXED.size))
         place = flags >> _SPACING_SHIFT
-        if place >= len(SPACINGS) or SPACINGS[place] > header.spacing:
+        if place >= len(SPACINGS) or not header.allows(SPACINGS[place]):
             raise cursor.fail(f"has unknown flags {flags:#04x}")
         spacing = SPACINGS[place]
         if count < 1:

@@ -97,12 +97,10 @@ class Writer:
 
         Raises:
             BadIndex: it begins at or before its predecessor.  CapExceeded: too many tokens.
-            BadSegment: its spacing is above the header's.
+            BadSegment: the header does not allow its spacing.
         """
-        if segment.spacing > self.header.spacing:
-            raise BadSegment(
-                f"SEGM: spacing is {segment.spacing}, HEAD allows {self.header.spacing}"
-            )
+        if not self.header.allows(segment.spacing):
+            raise BadSegment(f"SEGM: spacing is {segment.spacing}, which HEAD does not allow")
         shape = self.header.token_shape(segment.frame_count, segment.spacing)
         latents, rows, columns = shape
         if latents * rows * columns > MAX_SEGMENT_TOKENS:

@@ -123,7 +123,7 @@ def damage_cases() -> Iterator[tuple[str, str, bytes]]:
     place = FILE.index(b"SEGM") + 20
     yield "crc_of_segment", "ChunkCrcError", FILE[:place] + b"\x55" + FILE[place + 1 :]
     yield "crc_of_end", "ChunkCrcError", FILE[:-1] + bytes([FILE[-1] ^ 1])
-    yield "version", "UnsupportedVersion", FILE[:8] + b"\x03\x03" + FILE[10:]
+    yield "version", "UnsupportedVersion", FILE[:8] + b"\x04\x04" + FILE[10:]
     yield "unknown_chunk", "UnknownChunk", inserted(4, framed(b"NEWS", b"critical"))
 
 
@@ -145,6 +145,8 @@ def header_cases() -> Iterator[tuple[str, str, bytes]]:
     second = FILE[:8] + b"\x02\x02"
     yield "header_spacing_absent", "BadHeader", second + FILE[10:]
     yield "header_spacing", "BadHeader", second + rebuilt(head0=HEAD + b"\3")[10:]
+    third = rebuilt(head0=HEAD + b"\1\4")
+    yield "header_density", "BadHeader", FILE[:8] + b"\x03\x03" + third[10:]
     other = make_header(coder=CODER_TABLE, prior="lost", prior_sha256=bytes(32))
     yield "wrong_table", "WrongTable", whole_file(other)
 
@@ -171,6 +173,8 @@ def content_cases() -> Iterator[tuple[str, str, bytes]]:
         yield name, error, rebuilt(segm0=patched(FIRST, at, value))
     spaced = rebuilt(head0=HEAD + b"\2", segm0=patched(FIRST, 13, b"\4"))
     yield "segment_spacing", "BadSegment", FILE[:8] + b"\x02\x02" + spaced[10:]
+    sparse = rebuilt(head0=HEAD + b"\2\1", segm0=patched(FIRST, 13, b"\6"))
+    yield "segment_density", "BadSegment", FILE[:8] + b"\x03\x03" + sparse[10:]
     yield "segment_order", "BadIndex", rebuilt(segm0=SECOND, segm1=FIRST)
     yield "segment_size_cap", "CapExceeded", inserted(4, framed(b"SEGM", b"", size=2**32 - 1))
     yield "audio_kind", "BadAudio", rebuilt(audi0=b"\x07" + CONFIG[1:])

@@ -45,7 +45,9 @@ def test_every_block_is_used_here():
         "file",
         "segment",
         "head-spacing",
+        "head-density",
         "segment-spaced",
+        "segment-dense",
         "audio-stream",
         "audio-packets",
         "packed",
@@ -101,6 +103,15 @@ def test_spacing():
     whole = Reader(io.BytesIO(BLOCKS["file"])).header
     header = replace(whole, spacing=2)
     assert header.pack() == whole.pack() + BLOCKS["head-spacing"]
+
+
+def test_density():
+    segment = Segment((0, 3, 6, 9), b"", qp=8, last_duration=3, spacing=0.5)
+    assert segment.pack() == BLOCKS["segment-dense"]
+    whole = Reader(io.BytesIO(BLOCKS["file"])).header
+    header = replace(whole, spacing=2, density=2)
+    assert header.pack() == whole.pack() + BLOCKS["head-density"]
+    assert header.token_shape(4, 0.5) == header.token_shape(7)
 
 
 def test_audio():

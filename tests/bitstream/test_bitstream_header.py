@@ -80,6 +80,9 @@ def test_round_trip(
         ({"keyint": 0}, BadHeader),
         ({"spacing": 0}, BadHeader),
         ({"spacing": 3}, BadHeader),
+        ({"spacing": 0.5}, BadHeader),
+        ({"density": 0}, BadHeader),
+        ({"density": 4}, BadHeader),
         ({"keyint": 65537}, CapExceeded),
         ({"model": ""}, BadHeader),
         ({"model": "x" * 33}, BadHeader),
@@ -105,7 +108,7 @@ def test_flags_and_extra_fields():
     payload = bytearray(make_header().pack())
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(bytes(payload) + b"\0", 18)
-    assert Header.parse(bytes(payload) + b"\1new", 18, version=3) == make_header()
+    assert Header.parse(bytes(payload) + b"\1\1new", 18, version=4) == make_header()
     payload[24] |= 8
     with pytest.raises(BadHeader, match="unknown flags"):
         Header.parse(bytes(payload), 18)
@@ -124,9 +127,10 @@ def test_token_shape(frames, latents):
     assert make_header().token_shape(frames) == (latents, 2, 4)
 
 
-@pytest.mark.parametrize(("spacing", "version"), [(1, 1), (2, 2), (4, 2)])
-def test_spacing_makes_a_file_of_version_2(spacing, version):
-    header = make_header(spacing=spacing)
+@pytest.mark.parametrize(("spacing", "density", "version"),
+                         [(1, 1, 1), (2, 1, 2), (4, 1, 2), (1, 2, 3), (4, 2, 3)])
+def test_spacing_and_density_make_files_of_later_versions(spacing, density, version):
+    header = make_header(spacing=spacing, density=density)
     assert header.version == version
     assert Header.parse(header.pack(), version=version) == header
     assert len(header.pack()) == len(make_header().pack()) + (version - 1)
@@ -143,8 +147,9 @@ def test_a_header_of_version_2_ends_with_a_spacing():
 
 
 @QUICK
-@given(frames=st.integers(1, 300), spacing=st.sampled_from([1, 2, 4]))
+@given(frames=st.integers(1, 300), spacing=st.sampled_from([1, 2, 4, 0.5]))
 def test_token_shape_counts_the_frames_that_are_coded(frames, spacing):
-    coded = sorted({*range(0, frames, spacing), frames - 1})
-    header = make_header(spacing=spacing)
+    pictures = 2 * frames - 1  # with those between
+    coded = {*range(0, pictures, int(2 * spacing)), pictures - 1}
+    header = make_header(spacing=4, density=2)
     assert header.token_shape(frames, spacing) == header.token_shape(len(coded))

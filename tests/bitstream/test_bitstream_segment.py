@@ -7,7 +7,7 @@ from bitstream import BadSegment, CapExceeded, Segment
 from bitstream.fields import pack_varint
 
 HEADER = make_header()
-SPACED = make_header(spacing=4)
+SPACED = make_header(spacing=4, density=2)
 
 
 @QUICK
@@ -17,7 +17,7 @@ SPACED = make_header(spacing=4)
     qp=st.integers(0, 63),
     last=st.integers(0, 2**50),
     payload=st.binary(max_size=50),
-    spacing=st.sampled_from([1, 2, 4]),
+    spacing=st.sampled_from([1, 2, 4, 0.5]),
 )
 def test_round_trip_of_any_times(first, steps, qp, last, payload, spacing):
     pts = [first]
@@ -102,11 +102,15 @@ def test_tokens_above_the_cap_are_refused():
         Segment.parse(data, wide)
 
 
-def test_a_spacing_above_the_headers_is_refused():
+def test_a_spacing_that_the_header_rules_out_is_refused():
     packed = Segment((0, 3, 6), b"tok", 1, 3, spacing=4).pack()
     assert Segment.parse(packed, SPACED).spacing == 4
     for header in (HEADER, make_header(spacing=2)):
         with pytest.raises(BadSegment, match="unknown flags 0x04"):
             Segment.parse(packed, header)
+    packed = packed[:13] + b"\6" + packed[14:]
+    assert Segment.parse(packed, SPACED).spacing == 0.5
     with pytest.raises(BadSegment, match="unknown flags 0x06"):
-        Segment.parse(packed[:13] + b"\6" + packed[14:], SPACED)
+        Segment.parse(packed, make_header(spacing=4))
+    with pytest.raises(BadSegment, match="unknown flags 0x08"):
+        Segment.parse(packed[:13] + b"\10" + packed[14:], SPACED)

@@ -98,7 +98,7 @@ def learned_coder() -> TokenCoder:
     return TokenCoder(CODER_LEARNED, 8, prior=prior)
 
 
-def learned_stream(spacings: tuple[int, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
+def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
     """A stream of coder 2 and the SHA-256 of its tokens."""
     coder = learned_coder()
     sha256 = hashlib.sha256((HERE / "v1_learned8.prior.safetensors").read_bytes()).digest()
@@ -115,10 +115,10 @@ def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes
 
 def write_stream(coder: int, bits: int, named: dict[str, Any],
                  code: Callable[[np.ndarray, int], bytes],
-                 spacings: tuple[int, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
+                 spacings: tuple[float, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
     """Bytes of a stream of four segments, and the SHA-256 of its tokens.
 
-    Where a spacing is above 1 it is of version 2.
+    Where a spacing is above 1 it is of version 2, where one is below, of version 3.
     """
     header = Header(
         width=150,
@@ -138,7 +138,8 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
         matrix=1,
         token_bits=bits,
         keyint=17,
-        spacing=max(spacings),
+        spacing=int(max(spacings)),
+        density=int(1 / min(spacings)),
         **named,
     )
     digest, pts, sink = hashlib.sha256(), 0, io.BytesIO()
@@ -174,6 +175,7 @@ def main() -> None:
         "v1_table18.mvt": partial(make_stream, CODER_TABLE, 18, formula_table()),
         "v1_learned8.mvt": learned_stream,
         "v2_learned8.mvt": partial(learned_stream, (2, 4, 1, 2)),
+        "v3_learned8.mvt": partial(learned_stream, (0.5, 0.5, 2, 1)),
     }
     for name, make in streams.items():
         if not (HERE / name).exists():

@@ -17,6 +17,7 @@ from bitstream import (
     decode_tokens,
 )
 
+SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1]}
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
 
@@ -57,7 +58,7 @@ def test_stored_streams_decode(name):
         assert reader.read_segment(2).pts[:4] == (18018, 19020, 20022, 21021)
         assert len(list(reader.audio())) == 5
         assert data[8] == data[9] == int(name[1]) == reader.header.version
-        assert [e.spacing for e in reader.segments] == ([1] * 4 if data[8] == 1 else [2, 4, 1, 2])
+        assert [e.spacing for e in reader.segments] == SPACINGS[reader.header.version]
         assert digest_of(reader.header, reader.iter_segments()) == GOLDEN[name]["tokens_sha256"]
     with path.open("rb") as file:
         stream = StreamReader(file)
