@@ -219,8 +219,8 @@ class IndexBuilder:
         if self._segments and segment.first_pts <= self._segments[-1].first_pts:
             raise BadIndex("segments are out of time order; get another copy", offset)
         times = (segment.first_pts, segment.end_pts)
-        kind = (segment.frame_count, segment.qp, segment.spacing)
-        entry = SegmentEntry(offset, size, *times, *kind)
+        count = segment.frame_count
+        entry = SegmentEntry(offset, size, *times, count, segment.qp, segment.spacing)
         self._segments.append(entry)
 
     def add_audio(self, record: AudioStream | AudioPackets, offset: int, size: int) -> None:

@@ -1,6 +1,6 @@
 """From a wished rate to qp: where a file may land, a search over real sizes, and steering.
 
-qp is a real number from 0 (best) to 63 (smallest). Nothing here knows video or networks.
+qp is a real number from `least` (best) to 63 (smallest). Nothing here knows video or networks.
 """
 
 from __future__ import annotations
@@ -86,11 +86,13 @@ class QpSearch:
         start: the first qp to try.
         slope: octaves of size for one qp step, for the first steps.
         most: sizes told before it gives up.
+        least: the lowest qp.
     """
 
     def __init__(self, band: Band, start: float, slope: float = TYPICAL_SLOPE,
-                 most: int = 9) -> None:
-        self.band, self.start, self.slope, self.most = band, clamp_qp(start), slope, most
+                 most: int = 9, least: float = 0.0) -> None:
+        self.band, self.slope, self.most, self.least = band, slope, most, least
+        self.start = clamp_qp(start, least)
         self.seen: dict[float, float] = {}
 
     def tell(self, qp: float, size: float) -> None:
@@ -134,10 +136,10 @@ class QpSearch:
         """All were too large, or all too small: go on to that side, further each time."""
         sign = 1 if errors[0][1] > 0 else -1
         qp, error = errors[-1] if sign > 0 else errors[0]
-        if qp == (MAX_QP if sign > 0 else 0.0):
+        if qp == (MAX_QP if sign > 0 else self.least):
             return None
         step = max(1.15 * abs(error) / self.measured_slope(), errors[-1][0] - errors[0][0], 0.5)
-        return clamp_qp(qp + sign * step)
+        return clamp_qp(qp + sign * step, self.least)
 
     def _between(self, a: Point, b: Point, errors: list[Point]) -> float | None:
         width = b[0] - a[0]
@@ -168,6 +170,7 @@ class RateControl:
         total: pixels of the whole source, None where unknown.
         slope: octaves of rate lost for each qp step.
         bits: spent so far (what the container takes included), for `pixels`.
+        least: the lowest qp.
     """
 
     HORIZON = 6
@@ -181,6 +184,7 @@ class RateControl:
     total: float | None = None
     slope: float = TYPICAL_SLOPE
     bits: float = 0.0
+    least: float = 0.0
     pixels: float = field(default=0.0, init=False)
     _samples: list[float] = field(default_factory=list, init=False)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RateControl.RECENT),
@@ -212,7 +216,7 @@ class RateControl:
         left = self.HORIZON * pixels if self.total is None else self.total - self.pixels
         left = max(left, pixels)
         ideal = math.log2(self._expected(left, pixels) / self._wanted(left)) / self.slope
-        self.qp = clamp_qp(min(max(ideal, self.qp - self.STEP), self.qp + self.STEP))
+        self.qp = clamp_qp(min(max(ideal, self.qp - self.STEP), self.qp + self.STEP), self.least)
 
     def _expected(self, left: float, pixels: float) -> float:
         """Mean hardness of the `left` pixels to come; segments have `pixels`."""
@@ -237,9 +241,9 @@ class RateControl:
         return max(bpp, 1e-9) * 2 ** (self.slope * self.qp)
 
 
-def clamp_qp(qp: float) -> float:
+def clamp_qp(qp: float, least: float) -> float:
     """The nearest qp there is."""
-    return min(max(float(qp), 0.0), MAX_QP)
+    return min(max(float(qp), least), MAX_QP)
 
 
 def _bends_mildly(near: Point, far: Point, third: Point) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import click
 from tqdm import tqdm
 
+from bitstream.caps import SPACINGS
 from nvcodec.codec.events import Progress
 from nvcodec.models.config import PRECISIONS
 from nvcodec.segments import DEFAULT_KEYINT
@@ -59,7 +60,9 @@ ENCODING = (
     click.option("--bitrate", type=float, metavar="K", help="Wished kbit/s, audio left out."),
     click.option("--size", type=int, metavar="BYTES",
                  help="Most bytes of the whole file; 98% or more are used."),
-    click.option("--qp", type=int, metavar="N", help="Quality step: 0 best, 63 smallest."),
+    click.option("--qp", type=int, metavar="N",
+                 help="Quality step: 0 best, 63 smallest; down to -16 with more pictures coded "
+                      "than are shown."),
     click.option("--model", default="s", show_default=True, help="Weights; see `nvcodec models`."),
     click.option("--rdo/--no-rdo", default=True,
                  help="Choose the sign of small latent values by its cost."),
@@ -70,9 +73,10 @@ ENCODING = (
                  help="Entropy coder: learned prior (default), static table, or raw tokens."),
     click.option("--keyint", type=int, default=DEFAULT_KEYINT, show_default=True, metavar="N",
                  help="Most frames in a segment; segments can be decoded alone."),
-    click.option("--spacing", type=click.Choice(["auto", "1", "2", "4"]), default="auto",
-                 show_default=True,
-                 help="Code every, every 2nd or every 4th frame, and make the others from them."),
+    click.option("--spacing", type=click.Choice(["auto", *map(str, sorted(SPACINGS))]),
+                 default="auto", show_default=True,
+                 help="Code every, every 2nd or every 4th frame, and make the others from them; "
+                      "0.5: code pictures between frames as well."),
     click.option("--no-audio", is_flag=True, help="Leave the audio out."),
     click.option("--verify", is_flag=True, help="Read the file back and compare every token."),
     window, device, precision, force,
@@ -91,7 +95,7 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
 
         wished = EncodeOptions(
             model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
-            spacing=None if spacing == "auto" else int(spacing), rdo=rdo, effort=effort,
+            spacing={str(s): s for s in SPACINGS}.get(spacing), rdo=rdo, effort=effort,
             start=start, duration=duration, audio=not no_audio,
             device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)

@@ -1,8 +1,9 @@
-"""Which spacing a segment is coded with, from a trial of both on its beginning.
+"""Which spacing a segment is coded with, from trials on its beginning.
 
 Half of the frames, coded better for the same bits, beat all of them wherever the others can be made
-from their neighbours: pans over towns and leaves, slow drawings. They lose where bodies turn and
-cross. No measure of the source tells the two apart as well as trying does
+from their neighbours: pans over towns and leaves, slow drawings. Where bodies turn and cameras
+shake it is the other way round: with a picture more between each two frames, coded worse, what is
+seen comes out better. No measure of the source tells the cases apart as well as trying does
 (docs/rate-control.md has the figures).
 """
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.codec.coders import Packer, TokenCoder
+from nvcodec.codec.options import LEAST_QP
 from nvcodec.codec.segment import signs_of, strength_at
 from nvcodec.models.between import between
 from nvcodec.models.tokenizer import Sent, Tokenizer, pad_frames
@@ -25,14 +27,21 @@ from nvcodec.video.info import Frame
 TRIED_FRAMES, TRIED_SIDE = 25, 320
 #: A trial needs two turns of every other frame; and frames wait for it in memory, in bytes.
 LEAST_FRAMES, WAITING_BYTES = 17, 128 << 20
-#: Where every other frame is coded: qp as it is asked for, and the qp of equal bits that is taken.
-#: Below the first, all frames are coded: fewer cannot spend as many bits.
-EQUAL_RATES = ((42.0, 20.0), (47.0, 40.0), (52.0, 48.0), (60.0, 56.0), (63.0, 60.0))
-LEAST_QP = EQUAL_RATES[0][0]
-#: Trials are made at the nearest of these: a search for a rate asks many times.
-TRIED_QP = (44.0, 50.0, 57.0)
+#: For each spacing, qp as it is asked for, and the qp of equal bits that the network is given.
+#: Below 42 every other frame cannot spend the bits, below 0 all frames cannot.
+EQUAL_RATES = {
+    0.5: ((LEAST_QP, 0.0), (-11.0, 24.0), (0.0, 41.0), (24.0, 43.0), (40.0, 48.0), (47.0, 53.0)),
+    1: ((0.0, 0.0), (63.0, 63.0)),
+    2: ((42.0, 20.0), (47.0, 40.0), (52.0, 48.0), (60.0, 56.0), (63.0, 60.0)),
+}
+#: The lowest qp, at which no finer pictures can be had.
+FINEST_QP = float(LEAST_QP)
+#: From each first qp on, up to the next, the one that trials are made at, and the spacings that are
+#: tried besides 1: a search for a rate asks many times.
+TRIALS = ((0.0, 8.0, (0.5,)), (20.0, 32.0, (0.5,)), (42.0, 44.0, (2, 0.5)), (47.0, 50.0, (2,)),
+          (53.5, 57.0, (2,)))
 #: By which power of the bits an error falls along the scale of qp, and the least gain that counts.
-SLOPE, MARGIN = 0.35, 0.015
+SLOPE, MARGIN = 0.35, {2: 0.015, 0.5: 0.0}
 #: Every so many-th picture is compared, of those that are coded and of those between, by what the
 #: encoder sees in it at this qp.
 COMPARED, EYES_QP = 3, 24.0
@@ -47,7 +56,7 @@ class Trial:
 
 
 class Chooser:
-    """Chooses between all frames and every other one; remembers each segment's answer.
+    """Chooses between all frames, fewer and more; remembers each segment's answer.
 
     Args:
         model, coder: what the segments are coded with.
@@ -56,36 +65,42 @@ class Chooser:
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, rdo: float) -> None:
         self.model, self.coder, self.rdo = model, coder, rdo
-        self._known: dict[tuple[float, ...], bool] = {}
+        self._known: dict[tuple[float, ...], float] = {}
 
-    def choose(self, frames: list[Frame], qp: float) -> tuple[float, int]:
-        """The first `tried_frames` of a segment and the qp that is asked for -> the network's qp
-        and the spacing."""
-        if qp < LEAST_QP or len(frames) < LEAST_FRAMES:
-            return qp, 1
-        tried = min(TRIED_QP, key=lambda level: abs(level - qp))
+    def choose(self, frames: list[Frame], qp: float) -> tuple[float, float]:
+        """The first `tried_frames` of a segment and the qp that is asked for, FINEST_QP..63 -> the
+        network's qp and the spacing."""
+        if qp < 0:
+            return equal_rate(qp, 0.5), 0.5
+        spacing = 1 if len(frames) < LEAST_FRAMES else self._best(frames, qp)
+        return equal_rate(qp, spacing), spacing
+
+    def _best(self, frames: list[Frame], qp: float) -> float:
+        """The spacing that serves a segment best at a qp from 0 on."""
+        _, tried, spacings = [trial for trial in TRIALS if trial[0] <= qp][-1]
         key = (tried, *(f.pts for f in frames))
         if key not in self._known:
             pixels = _middle(frames, self.model.config.spatial_stride)
-            self._known[key] = self.gain(pixels, tried) > MARGIN
-        return (equal_rate(qp), 2) if self._known[key] else (qp, 1)
+            worth = (s for s in spacings if self.gain(pixels, tried, s) > MARGIN[s])
+            self._known[key] = next(worth, 1)
+        return self._known[key]
 
     @torch.inference_mode()
-    def gain(self, pixels: Tensor, qp: float) -> float:
+    def gain(self, pixels: Tensor, qp: float, spacing: float) -> float:
         """Frames uint8 [1 + 8k, H, W, 3] in whole strides -> by how much the error is smaller for
-        the same bits where every other one is coded, as a logarithm."""
+        the same bits with a spacing than with 1, as a logarithm."""
         weight = self.model.decoder.stem.weight
         source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
         seen = self._look(source)
-        every, other = self._try(source, seen, qp, 1), self._try(source, seen, equal_rate(qp), 2)
+        every, other = (self._try(source, seen, equal_rate(qp, s), s) for s in (1, spacing))
         return log(every.error / other.error) + SLOPE * log(every.bits / other.bits)
 
-    def _try(self, source: Tensor, seen: Tensor, qp: float, spacing: int) -> Trial:
+    def _try(self, source: Tensor, seen: Tensor, qp: float, spacing: float) -> Trial:
         packer = self.coder.packer(self.model.config.latent_size(*source.shape[2:4]), round(qp),
                                    self.rdo * strength_at(qp))
-        made = self.model(source[:, ::spacing], qp, _sender(packer)).pictures.clamp(-1, 1)
-        if spacing == 2:
-            made = _filled(made)
+        coded = _filled(source) if spacing < 1 else source[:, ::int(spacing)]
+        made = self.model(coded, qp, _sender(packer)).pictures.clamp(-1, 1)
+        made = made[:, ::2] if spacing < 1 else _filled(made) if spacing == 2 else made
         error = float((self._look(made) - seen).square_().mean())
         return Trial(8.0 * len(packer.finish()[1]), max(error, 1e-6))
 
@@ -107,10 +122,10 @@ def tried_frames(width: int, height: int) -> int:
     return most if most >= LEAST_FRAMES else 0
 
 
-def equal_rate(qp: float) -> float:
-    """The qp at which every other frame takes the bits that all of them take at `qp`."""
-    every, other = (list(column) for column in zip(*EQUAL_RATES, strict=True))
-    return float(np.interp(qp, every, other))
+def equal_rate(qp: float, spacing: float) -> float:
+    """The network's qp that takes, with a spacing, the bits of `qp` with every frame coded."""
+    asked, taken = (list(column) for column in zip(*EQUAL_RATES[spacing], strict=True))
+    return float(np.interp(qp, asked, taken))
 
 
 def _sender(packer: Packer) -> Sent:
@@ -118,7 +133,7 @@ def _sender(packer: Packer) -> Sent:
 
 
 def _filled(made: Tensor) -> Tensor:
-    """Every other picture [1, T, H, W, 3] -> all of them, [1, 2T - 1, H, W, 3]."""
+    """Pictures [1, T, H, W, 3] with one more between each two, [1, 2T - 1, H, W, 3]."""
     middle = between(made[0, :-1], made[0, 1:], [0.5])[:, 0]
     both = torch.stack((made[0, :-1], middle), 1).flatten(0, 1)
     return torch.cat((both, made[0, -1:]))[None]

@@ -117,7 +117,7 @@ class _Job:
         self.shift = 0
         self.checks: list[int] = []
         self.qps: list[int] = []
-        self.spacings: list[int] = []
+        self.spacings: list[float] = []
         self.done = self.searched = self.passed = self.coded_bytes = self.coded_frames = 0
         self.stage = ""
 
@@ -306,7 +306,8 @@ class _Job:
     def _pilot(self, writer: bitstream.Writer) -> Pilot:
         """Who chooses qp, with a first choice from samples where the source is long."""
         o, goal = self.options, self._goal()
-        source = Source(self.source, self.info, self.header, o.start or 0.0, self._total())
+        source = Source(self.source, self.info, self.header, o.start or 0.0, self._total(),
+                        self.setup.finest_qp)
         if goal.size is None:
             return Pilot(goal, self._code, source, writer.bytes_written)
         if source.total is None:

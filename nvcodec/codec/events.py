@@ -57,7 +57,7 @@ class EncodeReport:
     audio_bytes: int
     bpp: float
     qp: tuple[int, ...]
-    spacing: tuple[int, ...]
+    spacing: tuple[float, ...]
     seconds: float
     wanted_bpp: float | None = None
     passes: float = 1.0

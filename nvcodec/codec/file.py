@@ -46,7 +46,8 @@ class TokenGrid:
         pts: of each of the segment's frames, in ticks of the file's time base.
         last_duration: ticks that the last frame is shown, 0 where unknown.
         qp: quality step 0..63 that the tokens were made for.
-        spacing: frames from one coded frame to the next, 1, 2 or 4; the last is coded as well.
+        spacing: frames from one coded frame to the next, 1, 2 or 4; the last is coded as well. 0.5:
+            a picture between each two frames is.
         bytes: that their coded form takes in the file.
     """
 
@@ -55,7 +56,7 @@ class TokenGrid:
     pts: tuple[int, ...]
     last_duration: int
     qp: int
-    spacing: int
+    spacing: float
     bytes: int
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from itertools import accumulate
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class SegmentInfo:
         seconds: that it is shown.
         frames: how many.
         qp: quality step 0 (best) .. 63.
-        spacing: frames from one coded frame to the next; those between are made from them.
+        spacing: frames from one coded frame to the next; those between are made from them. 0.5:
+            more pictures are coded than are shown.
         tokens: how many.
         bits_per_token: of the whole chunk.
         bpp: bits of the whole chunk for each displayed pixel of each frame.
@@ -49,7 +50,7 @@ class SegmentInfo:
     seconds: float
     frames: int
     qp: int
-    spacing: int
+    spacing: float
     tokens: int
     bits_per_token: float
     bpp: float
@@ -106,8 +107,8 @@ def inspect(path: str | Path, segments: bool = False) -> dict[str, Any]:
 
 
 def _coded(segment: bitstream.SegmentEntry) -> int:
-    """Frames that have tokens of their own."""
-    return 1 + -(-(segment.frame_count - 1) // segment.spacing)
+    """Pictures that have tokens of their own."""
+    return 1 + ceil((segment.frame_count - 1) / segment.spacing)
 
 
 def _audio(reader: bitstream.Reader) -> list[dict[str, Any]]:

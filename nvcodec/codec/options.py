@@ -14,6 +14,8 @@ from nvcodec.train.recipes import CODEC
 
 #: Gradient steps after which nothing is to be gained any more.
 MAX_EFFORT = 64
+#: The lowest qp, where spacings are chosen.
+LEAST_QP = -16
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,15 @@ class EncodeOptions:
 
     Attributes:
         model: release name.
-        qp: quality step 0 (best) .. 63 (smallest); None takes the release's default.
+        qp: quality step 0 (best with every frame coded) .. 63 (smallest); None takes the release's
+            default. Down to -16 where the spacing is chosen: pictures between frames are coded too.
         bpp: wished bits per source pixel, audio left out.
         bitrate: wished kbit/s of everything but audio.
         size: wished bytes of the whole file.
         keyint: most frames in a segment.
         spacing: frames from one coded frame to the next, 1, 2 or 4; the others are made from them.
-            None takes 1 or 2, whichever serves a segment better, and 1 for the best qualities.
+            0.5 codes a picture between each two frames as well. None takes what serves a segment
+            best of 0.5, 1 and 2.
         coder: "learned" (integer prior), "table" (static probabilities) or "none" (18 raw bits a
             token); None takes the best that the release has.
         start, duration: part of the source to encode, in seconds.
@@ -49,7 +53,7 @@ class EncodeOptions:
     bitrate: float | None = None
     size: int | None = None
     keyint: int = DEFAULT_KEYINT
-    spacing: int | None = None
+    spacing: float | None = None
     coder: str | None = None
     start: float | None = None
     duration: float | None = None
@@ -66,8 +70,10 @@ class EncodeOptions:
         asked = [n for n in ("qp", "bpp", "bitrate", "size") if getattr(self, n) is not None]
         if len(asked) > 1:
             raise UsageError(f"{' and '.join(asked)} were both given", "give one of them")
-        if self.qp is not None and not 0 <= self.qp <= 63:
-            raise UsageError(f"qp {self.qp} is not in 0..63", "0 is best quality, 63 smallest size")
+        least = 0 if self.spacing else LEAST_QP
+        if self.qp is not None and not least <= self.qp <= 63:
+            raise UsageError(f"qp {self.qp} is not in {least}..63",
+                             f"{least} is best quality, 63 smallest size")
         for name in ("bpp", "bitrate", "size"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -84,7 +90,7 @@ class EncodeOptions:
             raise UsageError("the search needs gradients, which 8 bits do not give",
                              "leave out precision or effort")
         if self.spacing not in (None, *SPACINGS):
-            raise UsageError(f"spacing {self.spacing} is not one of 1, 2, 4",
+            raise UsageError(f"spacing {self.spacing} is not one of 0.5, 1, 2, 4",
                              "leave it out to have it chosen")
         if not 1 <= self.keyint <= 65536:
             raise UsageError(f"keyint {self.keyint} is not in 1..65536",

@@ -23,7 +23,6 @@ from nvcodec.video.info import Frame, VideoInfo
 HELD = 2
 #: Where searches begin: the middle, from where either end is near.
 START_QP = 32.0
-ENDS = (0.0, MAX_QP)
 #: A long source is sampled in so many places, each of so many frames at most.
 WINDOWS, WINDOW_FRAMES = 4, 33
 #: Sizes of a sample may miss the wish by this (relative); what follows is steered.
@@ -70,6 +69,7 @@ class Source:
         path: "-" is standard input, which can be read once only.
         start: where coding begins, in seconds after the first frame.
         total: frames from there on as far as the source says, None where it does not.
+        finest_qp: the lowest qp.
     """
 
     path: str
@@ -77,6 +77,12 @@ class Source:
     header: bitstream.Header
     start: float
     total: int | None
+    finest_qp: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the scale of qp."""
+        return self.finest_qp, MAX_QP
 
     @property
     def picture(self) -> int:
@@ -133,7 +139,7 @@ class Pilot:
         pixels = (source.total or 1) * self.picture
         wish = 8 * goal.band(pixels, audio).aim / pixels
         self.control = RateControl(wish, START_QP, pixels if source.total else None,
-                                   bits=8.0 * (opening + TAIL_BYTES))
+                                   bits=8.0 * (opening + TAIL_BYTES), least=source.finest_qp)
         self.reach: Reach | None = None
         if source.path != "-" and source.is_long:
             count = min(source.header.keyint, WINDOW_FRAMES)
@@ -200,8 +206,8 @@ class Pilot:
                 "for the others",))
         low, high = min(got, self.reach[0]), max(got, self.reach[1])
         return Verdict(wanted, (low, high), (
-            f"{asked}{unit} is out of this model's reach here, which is {high:.4g} bpp (qp 0) to "
-            f"{low:.4g} (qp 63); the nearest is {got:.4g}",))
+            f"{asked}{unit} is out of this model's reach here, which is {high:.4g} bpp (qp "
+            f"{self.source.finest_qp:.0f}) to {low:.4g} (qp 63); the nearest is {got:.4g}",))
 
     def _choose(self, held: list[Take], band: Band, whole: bool) -> list[Take]:
         """The last segment alone where that needs no visible step, else all that can be."""
@@ -220,7 +226,7 @@ class Pilot:
         """
         qp = fmean(t.qp for t in redo)
         tries = {qp: [t.coded for t in redo]}
-        search = QpSearch(band, qp, self.control.slope)
+        search = QpSearch(band, qp, self.control.slope, least=self.source.finest_qp)
         search.tell(qp, _total(redo))
 
         def measure(qp: float) -> float:
@@ -233,8 +239,8 @@ class Pilot:
             return None
         for take, coded in zip(redo, tries[search.best], strict=True):
             take.qp, take.coded = search.best, coded
-        missed = search.best in ENDS and not band.holds(_total(redo))
-        return _ends(search, measure) if missed else None
+        missed = search.best in self.source.ends and not band.holds(_total(redo))
+        return self._reach(search, measure) if missed else None
 
     def _sample(self, parts: Sequence[Iterable[Frame]], count: int) -> None:
         """Find the first qp on parts of the source, of `count` frames each."""
@@ -248,11 +254,18 @@ class Pilot:
 
         wish = self.control.first_rate
         band = Band(wish * (1 - SAMPLE_TOLERANCE), wish * (1 + SAMPLE_TOLERANCE))
-        search = QpSearch(band, self.qp, self.control.slope, most=6)
+        search = QpSearch(band, self.qp, self.control.slope, most=6, least=self.source.finest_qp)
         _run(search, measure)
-        if search.best in ENDS:
-            self.reach = _ends(search, measure)
+        if search.best in self.source.ends:
+            self.reach = self._reach(search, measure)
         self.control.learn(search.best, search.measured_slope(), rates[search.best])
+
+    def _reach(self, search: QpSearch, measure: Callable[[float], float]) -> Reach:
+        """The least and most of what was measured, both ends of the scale included."""
+        for qp in self.source.ends:
+            if qp not in search.seen:
+                search.tell(qp, measure(qp))
+        return min(search.seen.values()), max(search.seen.values())
 
     def _rate(self, part: Iterable[Frame], qp: float) -> float:
         coded = self.code(part, qp, f"search qp {qp:.1f}")
@@ -286,14 +299,6 @@ def _rehearse(held: Iterable[Take], writer: bitstream.Writer,
 def _run(search: QpSearch, measure: Callable[[float], float]) -> None:
     while (qp := search.ask()) is not None:
         search.tell(qp, measure(qp))
-
-
-def _ends(search: QpSearch, measure: Callable[[float], float]) -> Reach:
-    """The least and most of what was measured, both ends of the scale included."""
-    for qp in ENDS:
-        if qp not in search.seen:
-            search.tell(qp, measure(qp))
-    return min(search.seen.values()), max(search.seen.values())
 
 
 def _total(takes: Iterable[Take]) -> int:

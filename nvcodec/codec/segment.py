@@ -43,11 +43,11 @@ class SegmentEncoder:
         header: of the file.
         rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
         refiner: improves the latent values before their signs are taken; fresh for each segment.
-        spacing: of the segment; pieces have those of its frames alone that are coded.
+        spacing: of the segment; pieces have what is coded of its frames.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
-                 rdo: float = 0.0, refiner: Refiner | None = None, spacing: int = 1) -> None:
+                 rdo: float = 0.0, refiner: Refiner | None = None, spacing: float = 1) -> None:
         self.stream = EncoderStream(model, qp)
         self.qp, self.header, self.spacing = round(qp), header, spacing
         self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import chain, islice
+from math import ceil
 
 import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
-from nvcodec.codec.chooser import LEAST_FRAMES, LEAST_QP, Chooser, tried_frames
+from nvcodec.codec.chooser import FINEST_QP, LEAST_FRAMES, Chooser, tried_frames
 from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.ratesearch import Coded
@@ -40,9 +41,15 @@ class Setup:
         self.qp = float(self.release.default_qp if options.qp is None else options.qp)
         #: Frames that wait until a segment's spacing is chosen; 0 where there is no choice.
         self.tried = tried_frames(info.width, info.height) if self._may_choose() else 0
-        spacing = 2 if self.tried else options.spacing or 1
+        #: The lowest qp: below 0 pictures are coded between frames.
+        self.finest_qp = FINEST_QP if self.tried else 0.0
+        if self.qp < self.finest_qp:
+            raise UsageError(f"qp {options.qp} cannot be had from model {self.release.id!r} here",
+                             "0 is best quality, 63 smallest size")
+        s = options.spacing or 1
+        few, many = (2, 2) if self.tried else (max(1, ceil(s)), ceil(1 / s))
         self.header = mapping.make_header(
-            info, self.release, CODERS[self.coder_name], options.keyint, spacing)
+            info, self.release, CODERS[self.coder_name], options.keyint, few, many)
         _check_room(self.header, options.keyint)
 
     @cached_property
@@ -77,11 +84,11 @@ class Setup:
         """Load what `code` needs, and meet its errors, now."""
         _ = self.coder, self.model, self.perceptual
 
-    def _spaced(self, frames: Iterable[Frame], qp: float) -> tuple[Iterable[Frame], float, int]:
+    def _spaced(self, frames: Iterable[Frame], qp: float) -> tuple[Iterable[Frame], float, float]:
         """A segment's frames, the network's qp and the spacing. On its own, so that the frames that
         waited are let go once they are coded."""
         if not self.tried:
-            return frames, qp, self.header.spacing
+            return frames, qp, self.options.spacing or 1
         frames = iter(frames)
         beginning = list(islice(frames, self.tried))
         return chain(beginning, frames), *self.chooser.choose(beginning, qp)
@@ -90,8 +97,7 @@ class Setup:
         """Whether spacings are to be chosen: not for models without motion, which have not been
         measured."""
         o = self.options
-        return (o.spacing is None and self.release.config.moves and o.keyint >= LEAST_FRAMES
-                and (o.has_wish or self.qp >= LEAST_QP))
+        return o.spacing is None and self.release.config.moves and o.keyint >= LEAST_FRAMES
 
     def code(self, frames: Iterable[Frame], qp: float, shift: int,
              tell: Callable[[int], None]) -> Coded:
@@ -112,7 +118,7 @@ class Setup:
             self.model, self.coder, qp, self.header, self.rdo, refiner, spacing)
         coded = coded_frames(frames, spacing, lambda frame: segment.note(frame, shift))
         told = 0
-        for piece in pieces(coded, self.options.keyint, self.step):
+        for piece in pieces(coded, self.header.density * self.options.keyint, self.step):
             segment.add(piece)
             tell(len(segment.pts) - told)
             told = len(segment.pts)
@@ -123,7 +129,7 @@ def _check_room(header: bitstream.Header, keyint: int) -> None:
     """Refuse segments above the container's cap before any work is done."""
     rows, columns = header.latent_height, header.latent_width
     latents = MAX_SEGMENT_TOKENS // (rows * columns)
-    if header.token_shape(keyint)[0] > latents:
-        most = 1 + (latents - 1) * header.time_stride
+    if header.token_shape(keyint, 1 / header.density)[0] > latents:
+        most = 1 + (latents - 1) * header.time_stride // header.density
         raise UsageError(f"{keyint} frames of {header.width}x{header.height} are too much for one "
                          "segment", f"use --keyint {most} or less")

@@ -1,32 +1,61 @@
-"""Segments of which only some frames are coded: the first, each spacing-th after it and the last.
+"""Segments of which not just the frames are coded.
 
-The others are made from the decoded pictures beside them (`nvcodec.models.between`), without bits.
+Above a spacing of 1 only some are: the first, each spacing-th after it and the last. The others
+are made from the decoded pictures beside them (`nvcodec.models.between`), without bits. At 0.5 a
+picture between each two is coded as well, made from the source's. Nobody is shown it, but twice as
+many turns of the loop lead to each frame, each from half as far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice, pairwise
 
+import torch
 from torch import Tensor
 
 from nvcodec.models.between import pictures_between
 from nvcodec.video.info import Frame
 
+HALF_WAY = (0.5,)
 
-def coded_frames(frames: Iterable[Frame], spacing: int,
+
+def coded_frames(frames: Iterable[Frame], spacing: float,
                  note: Callable[[Frame], None]) -> Iterator[Frame]:
-    """Those of a segment's frames that are coded, each when it is known to be; `note` is told of
-    every frame."""
+    """What is coded of a segment's frames, each when it is known to be; `note` is told of every
+    frame."""
+    noted = _told(frames, note)
+    return _filled(noted) if spacing < 1 else _thinned(noted, int(spacing))
+
+
+def _told(frames: Iterable[Frame], note: Callable[[Frame], None]) -> Iterator[Frame]:
+    for frame in frames:
+        note(frame)
+        yield frame
+
+
+def _thinned(frames: Iterator[Frame], spacing: int) -> Iterator[Frame]:
+    """The first frame, each spacing-th after it and the last."""
     waiting: list[Frame] = []
     for i, frame in enumerate(frames):
-        note(frame)
         waiting = [] if i % spacing == 0 else [frame]
         if not waiting:
             yield frame
     yield from waiting
 
 
-def all_frames(coded: Iterator[Tensor], pts: Sequence[int], spacing: int) -> Iterator[Tensor]:
+def _filled(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """All frames, and one half way between each two."""
+    for first in frames:
+        yield first
+        for before, after in pairwise(chain((first,), frames)):
+            pair = torch.from_numpy(before.rgb), torch.from_numpy(after.rgb)
+            yield replace(after, rgb=pictures_between(*pair, HALF_WAY)[0].numpy())
+            yield after
+
+
+def all_frames(coded: Iterator[Tensor], pts: Sequence[int], spacing: float) -> Iterator[Tensor]:
     """Every picture of a segment, uint8 [H, W, 3], from those that are coded.
 
     Args:
@@ -34,6 +63,13 @@ def all_frames(coded: Iterator[Tensor], pts: Sequence[int], spacing: int) -> Ite
         pts: when each frame is shown; those between are placed by it.
         spacing: of the segment.
     """
+    if spacing < 1:
+        return islice(coded, 0, 2 * len(pts) - 1, 2)
+    return _with_those_between(coded, pts, int(spacing))
+
+
+def _with_those_between(coded: Iterator[Tensor], pts: Sequence[int],
+                        spacing: int) -> Iterator[Tensor]:
     before = next(coded)
     yield before
     for first in range(0, len(pts) - 1, spacing):

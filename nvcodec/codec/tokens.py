@@ -2,7 +2,7 @@
 
 The arrays of a token file (S segments, N frames, R audio records):
 
-    version       uint32 [1]        that of the `.mvt` file, 1 or 2
+    version       uint32 [1]        that of the `.mvt` file, 1 to 3
     tokens        uint32 [T',H',W'] the grids of all segments, one after the other in time
     low, high     uint16 [T',H',W'] their 9-bit factors: tokens = low + 512 * high
     token_bounds  int64 [S+1]       segment i is tokens[token_bounds[i]:token_bounds[i + 1]]
@@ -10,7 +10,8 @@ The arrays of a token file (S segments, N frames, R audio records):
     pts           int64 [N]         of each frame, in ticks
     last_duration int64 [S]         ticks that a segment's last frame is shown, 0 where unknown
     qp            uint8 [S]
-    spacing       uint8 [S]         frames from one coded frame to the next; from version 2 on
+    spacing       uint8 [S]         frames from one coded frame to the next; in version 2 alone
+    spacing       float32 [S]       the same in version 3
     time_base     uint32 [2]        seconds per tick, as numerator and denominator
     head          uint8 [bytes]     payload of the file's HEAD chunk
     meta          uint8 [bytes]     payload of its META chunk; empty where it has none
@@ -56,6 +57,8 @@ from nvcodec.video.atomic import atomic_output
 
 #: Tokens that are taken from the spool at once.
 _BLOCK = 1 << 15
+#: How spacings are stored, by version.
+_SPACING_TYPES = {2: "u1", 3: "<f4"}
 Tokens: TypeAlias = NDArray[np.uint32]
 
 
@@ -99,7 +102,7 @@ def _add_lists(out: NpzWriter, reader: bitstream.Reader) -> None:
     out.add("frame_bounds", np.array([*accumulate(frames, initial=0)], np.int64))
     out.add("qp", np.array([e.qp for e in entries], np.uint8))
     if header.version > 1:
-        out.add("spacing", np.array([e.spacing for e in entries], np.uint8))
+        out.add("spacing", np.array([e.spacing for e in entries], _SPACING_TYPES[header.version]))
     out.add("time_base", np.array([header.time_base_num, header.time_base_den], np.uint32))
     out.add("head", np.frombuffer(header.pack(), np.uint8))
     meta = pack_meta(reader.meta) if reader.index.meta_offset else b""
@@ -194,7 +197,7 @@ class _Plan:
     token_bounds: list[int]
     frame_bounds: list[int]
     qp: list[int]
-    spacing: list[int]
+    spacing: list[float]
     last_duration: list[int]
 
     @classmethod
@@ -211,7 +214,7 @@ class _Plan:
             raise _bad(f"{name}: time_base is not that of head")
         qp = npz.list_of("qp", "u1", MAX_SEGMENTS).tolist()
         spacing = [1] * len(qp) if version == 1 else npz.list_of(
-            "spacing", "u1", MAX_SEGMENTS).tolist()
+            "spacing", _SPACING_TYPES[version], MAX_SEGMENTS).tolist()
         plan = cls(
             header, npz.list_of("meta", "u1", CHUNK_CAPS[b"META"]).tobytes(),
             token_bounds=npz.list_of("token_bounds", "<i8", MAX_SEGMENTS + 1).tolist(),
@@ -227,7 +230,7 @@ class _Plan:
                          len(self.last_duration) + 1} != {count + 1}:
             raise _bad(f"{name}: bounds, qp, spacing and last_duration are not of one number of "
                        "segments")
-        if not {1}.union(self.spacing) <= {s for s in SPACINGS if s <= self.header.spacing}:
+        if not {1}.union(self.spacing) <= set(filter(self.header.allows, SPACINGS)):
             raise _bad(f"{name}: a spacing is not one that head allows")
         if self.token_bounds[0] or self.frame_bounds[0]:
             raise _bad(f"{name}: bounds do not begin at 0")

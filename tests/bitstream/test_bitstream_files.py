@@ -306,7 +306,7 @@ def test_a_writer_refuses_a_spacing_that_its_header_rules_out():
     with Writer(io.BytesIO(), make_header(spacing=2)) as writer:
         writer.write_segment(Segment((0, 3), b"", 0, 3, 2))
         for spacing in (4, 0.5):
-            with pytest.raises(BadSegment, match=f"spacing is {spacing}, which HEAD does not allow"):
+            with pytest.raises(BadSegment, match=f"is {spacing}, which HEAD does not allow"):
                 writer.write_segment(Segment((6, 9), b"", 0, 3, spacing))
 
 

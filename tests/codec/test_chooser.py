@@ -1,8 +1,7 @@
-"""Whether every frame of a segment is coded, or every other one."""
+"""Whether every frame of a segment is coded, every other one, or pictures between them too."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import torch
 import nvcodec
 from nvcodec import EncodeOptions
 from nvcodec.codec import chooser
-from nvcodec.codec.chooser import LEAST_QP, Chooser, equal_rate, tried_frames
+from nvcodec.codec.chooser import EQUAL_RATES, FINEST_QP, Chooser, equal_rate, tried_frames
 from nvcodec.codec.coders import coder_of
+from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.video.info import Frame
 from tests.models.scenes import view
@@ -39,41 +39,53 @@ def test_a_gain_is_measured_and_a_jump_loses_by_it(choosing: Chooser) -> None:
     pan = torch.from_numpy(np.stack([f.rgb for f in frames(17, 1)]))
     noise = torch.randint(0, 256, pan.shape, dtype=torch.uint8,
                           generator=torch.Generator().manual_seed(0))
-    assert choosing.gain(pan, 50.0) > choosing.gain(noise, 50.0) + 0.1
-    assert choosing.gain(pan, 50.0) == choosing.gain(pan, 50.0)
+    assert choosing.gain(pan, 50.0, 2) > choosing.gain(noise, 50.0, 2) + 0.1
+    assert choosing.gain(pan, 50.0, 2) == choosing.gain(pan, 50.0, 2)
+
+
+def test_a_gain_of_pictures_between_is_measured(choosing: Chooser) -> None:
+    """They are worth more where much moves than where nothing does."""
+    still, fast = (torch.from_numpy(np.stack([f.rgb for f in frames(17, speed)]))
+                   for speed in (0, 12))
+    assert choosing.gain(fast, 32.0, 0.5) > choosing.gain(still, 32.0, 0.5)
 
 
 def test_an_answer_is_kept_for_the_segment_and_near_qp(monkeypatch: pytest.MonkeyPatch,
                                                         choosing: Chooser) -> None:
-    asked: list[float] = []
+    asked: list[tuple[float, float]] = []
 
-    def gain(self: Chooser, pixels: torch.Tensor, qp: float) -> float:
+    def gain(self: Chooser, pixels: torch.Tensor, qp: float, spacing: float) -> float:
         assert pixels.shape == (17, 96, 96, 3)
-        asked.append(qp)
-        return 1.0 if qp == 50.0 else -1.0
+        asked.append((qp, spacing))
+        return 1.0 if (qp, spacing) in ((50.0, 2), (44.0, 0.5)) else -1.0
 
     monkeypatch.setattr(Chooser, "gain", gain)
     choosing._known.clear()
     clip = frames(20, 1)
-    assert choosing.choose(clip, 49.0) == choosing.choose(clip, 49.0) == (equal_rate(49.0), 2)
-    assert choosing.choose(clip, 52.5) == (equal_rate(52.5), 2)
-    assert asked == [50.0]
+    assert choosing.choose(clip, 49.0) == choosing.choose(clip, 49.0) == (equal_rate(49.0, 2), 2)
+    assert choosing.choose(clip, 52.5) == (equal_rate(52.5, 2), 2)
+    assert asked == [(50.0, 2)]
     assert choosing.choose(clip, 63.0) == (63.0, 1)
+    assert choosing.choose(clip, 46.0) == (equal_rate(46.0, 0.5), 0.5)
+    assert choosing.choose(clip, 41.9) == (41.9, 1)
     assert choosing.choose(frames(17, 1)[1:] + frames(18, 1)[-1:], 50.0)[1] == 2
-    assert asked == [50.0, 57.0, 50.0]
+    assert asked == [(50.0, 2), (57.0, 2), (44.0, 2), (44.0, 0.5), (32.0, 0.5), (50.0, 2)]
 
 
 def test_where_nothing_is_tried(monkeypatch: pytest.MonkeyPatch, choosing: Chooser) -> None:
     monkeypatch.setattr(Chooser, "gain", lambda *_: pytest.fail("was tried"))
-    assert choosing.choose(frames(20, 1), LEAST_QP - 0.1) == (LEAST_QP - 0.1, 1)
+    assert choosing.choose(frames(20, 1), -0.1) == (equal_rate(-0.1, 0.5), 0.5)
+    assert choosing.choose(frames(3, 1), FINEST_QP) == (0.0, 0.5)
     assert choosing.choose(frames(16, 1), 60.0) == (60.0, 1)
 
 
-def test_equal_rates_rise_with_qp_and_stay_on_the_scale() -> None:
-    scale = [equal_rate(q / 4) for q in range(4 * int(LEAST_QP), 4 * 63 + 1)]
+@pytest.mark.parametrize("spacing", [0.5, 1, 2])
+def test_equal_rates_rise_with_qp_and_stay_on_the_scale(spacing: float) -> None:
+    first, last = (int(EQUAL_RATES[spacing][end][0]) for end in (0, -1))
+    scale = [equal_rate(q / 4, spacing) for q in range(4 * first, 4 * last + 1)]
     assert all(a < b for a, b in pairwise(scale))
     assert scale[0] >= 0 and scale[-1] <= 63
-    assert all(other <= qp for qp, other in chooser.EQUAL_RATES)
+    assert all((taken - asked) * (1 - spacing) >= 0 for asked, taken in EQUAL_RATES[spacing])
 
 
 @pytest.mark.parametrize(("size", "count"), [((640, 360), 25), ((1920, 1080), 17),
@@ -86,7 +98,7 @@ def test_frames_that_wait_are_few(size: tuple[int, int], count: int) -> None:
 def test_a_file_takes_what_is_chosen(monkeypatch: pytest.MonkeyPatch, carphone: Path,
                                      tmp_path: Path) -> None:
     """Both ways round, with the model that comes with the package."""
-    for gain, spacing, qp in ((1.0, 2, round(equal_rate(50.0))), (-1.0, 1, 50)):
+    for gain, spacing, qp in ((1.0, 2, round(equal_rate(50.0, 2))), (-1.0, 1, 50)):
         monkeypatch.setattr(Chooser, "gain", lambda *_, gain=gain: gain)
         report = nvcodec.encode(carphone, tmp_path / "a.mvt",
                                 EncodeOptions(qp=50, duration=0.6, force=True))
@@ -95,9 +107,27 @@ def test_a_file_takes_what_is_chosen(monkeypatch: pytest.MonkeyPatch, carphone: 
             assert sum(1 for _ in video.frames()) == 18
 
 
-def test_the_best_qualities_code_every_frame(bikes: Path, tmp_path: Path) -> None:
-    """So do segments too short to try; their files are of version 1."""
-    for wished in (EncodeOptions(duration=0.2), EncodeOptions(qp=60, keyint=5, duration=0.2)):
-        report = nvcodec.encode(bikes, tmp_path / "a.mvt", replace(wished, force=True))
-        assert report.spacing == (1,)
-        assert nvcodec.inspect(tmp_path / "a.mvt")["version"] == 1
+def test_short_segments_code_every_frame(bikes: Path, tmp_path: Path) -> None:
+    """Files are of version 1 where none can be longer."""
+    for keyint, version in ((5, 1), (161, 3)):
+        wished = EncodeOptions(qp=60, keyint=keyint, duration=0.2, force=True)
+        assert nvcodec.encode(bikes, tmp_path / "a.mvt", wished).spacing == (1, )
+        assert nvcodec.inspect(tmp_path / "a.mvt")["version"] == version
+
+
+def test_the_best_quality_codes_more_than_is_shown(carphone: Path, tmp_path: Path) -> None:
+    """Rates above those of every frame can be wished too; below 0, qp needs a choice."""
+    rates = {}
+    for qp in (-16, 0):
+        report = nvcodec.encode(carphone, tmp_path / "a.mvt", EncodeOptions(
+            qp=qp, keyint=17, duration=0.2, force=True))
+        assert report.spacing == ((0.5,) if qp < 0 else (1,))
+        rates[qp] = report.bpp
+    middle = (rates[-16] + rates[0]) / 2
+    report = nvcodec.encode(carphone, tmp_path / "a.mvt", EncodeOptions(
+        bpp=middle, keyint=17, duration=0.2, force=True))
+    assert report.spacing == (0.5,) and report.bpp == pytest.approx(middle, rel=0.02)
+    for wished, says in (({"spacing": 1}, "not in 0..63"), ({"keyint": 5}, "cannot be had")):
+        with pytest.raises(UsageError, match=says):
+            nvcodec.encode(carphone, tmp_path / "b.mvt", EncodeOptions(
+                **({"qp": -1, "duration": 0.2} | wished)))

@@ -39,7 +39,7 @@ def code(frames: Iterable[Any], qp: float, _: str) -> Coded:
 def encode(hardness: list[float], bpp: float, path: str, known: bool) -> tuple[Any, list[float]]:
     """Run a pilot over segments of the given hardness as an encode does: totals, and every qp."""
     frames = [(i, hardness[i // KEYINT]) for i in range(KEYINT * len(hardness) - KEYINT // 3)]
-    source = Source(path, INFO, HEADER, 0.0, len(frames) if known else None)
+    source = Source(path, INFO, HEADER, 0.0, len(frames) if known else None, 0.0)
     parts = [frames[i * len(frames) // 4:][:KEYINT] for i in range(4)]
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setattr("nvcodec.codec.ratesearch.load", lambda *_: parts)

@@ -24,7 +24,7 @@ from nvcodec.models.tokenizer import DecoderStream
 from nvcodec.video.info import Frame
 from tests.codec.test_round_trip import make_clip, times
 
-SPACINGS = st.sampled_from([1, 2, 4])
+SPACINGS = st.sampled_from([0.5, 1, 2, 4])
 
 
 def frame(pts: int) -> Frame:
@@ -35,8 +35,9 @@ def picture(level: float) -> torch.Tensor:
     return torch.full((8, 8, 3), round(level), dtype=torch.uint8)
 
 
-def coded(folder: Path, count: int, spacing: int, keyint: int = 200) -> Path:
+def coded(folder: Path, count: int, spacing: float, keyint: int = 200) -> Path:
     """A `.mvt` file of so many frames; its source is a.mkv beside it."""
+    folder.mkdir(exist_ok=True)
     source = make_clip(folder / "a.mkv", [40 * i for i in range(count)])
     nvcodec.encode(source, folder / "a.mvt", EncodeOptions(
         model="tiny", keyint=keyint, spacing=spacing))
@@ -44,7 +45,7 @@ def coded(folder: Path, count: int, spacing: int, keyint: int = 200) -> Path:
 
 
 @settings(deadline=None)
-@given(count=st.integers(1, 70), spacing=SPACINGS)
+@given(count=st.integers(1, 70), spacing=st.sampled_from([1, 2, 4]))
 def test_the_first_each_spacing_th_and_the_last_are_coded(count: int, spacing: int) -> None:
     seen: list[int] = []
     chosen = [f.pts for f in coded_frames(map(frame, range(count)), spacing,
@@ -53,16 +54,28 @@ def test_the_first_each_spacing_th_and_the_last_are_coded(count: int, spacing: i
     assert seen == list(range(count))
 
 
+def test_pictures_between_frames_are_coded_too() -> None:
+    """Each when the frame after it is there; their times are those of that frame."""
+    seen: list[int] = []
+    made = coded_frames(map(frame, (0, 10, 40)), 0.5, lambda f: seen.append(f.pts))
+    assert next(made).pts == 0 and seen == [0]
+    assert [(int(f.rgb[4, 4, 0]), f.pts) for f in made] == [(5, 10), (10, 10), (25, 40), (40, 40)]
+    assert seen == [0, 10, 40]
+    assert [f.pts for f in coded_frames([frame(3)], 0.5, lambda _: None)] == [3]
+
+
 @settings(max_examples=30, deadline=None)
 @given(steps=st.lists(st.integers(1, 9), max_size=20), spacing=SPACINGS)
-def test_every_frame_is_where_its_time_is(steps: list[int], spacing: int) -> None:
+def test_every_frame_is_where_its_time_is(steps: list[int], spacing: float) -> None:
     """Flat pictures whose grey is their time: those between are told apart by theirs."""
     pts = [0]
     for step in steps:
         pts.append(pts[-1] + step)
     scale = 200 / max(pts[-1], 1)
     shown = [picture(scale * t) for i, t in enumerate(pts)
-              if i % spacing == 0 or i == len(pts) - 1]
+             if i % spacing == 0 or i == len(pts) - 1]
+    if spacing < 1:  # what is between is not looked at
+        shown = [p for after in shown for p in (picture(255), after)][1:]
     source = iter([*shown, *shown[-1:] * 3])  # decoders may give the last more than once
     made = [int(p[4, 4, 0]) for p in all_frames(source, pts, spacing)]
     assert len(made) == len(pts)
@@ -71,9 +84,9 @@ def test_every_frame_is_where_its_time_is(steps: list[int], spacing: int) -> Non
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("spacing", [2, 4])
+@pytest.mark.parametrize("spacing", [0.5, 2, 4])
 @pytest.mark.parametrize("keyint", [1, 2, 6, 200])
-def test_count_and_times_come_back(spacing: int, keyint: int, tmp_path: Path) -> None:
+def test_count_and_times_come_back(spacing: float, keyint: int, tmp_path: Path) -> None:
     pts = [500 + 40 * i + 7 * (i % 3) for i in range(23)]
     source = make_clip(tmp_path / "a.mp4", pts, (51, 67))
     report = nvcodec.encode(source, tmp_path / "a.mvt", EncodeOptions(
@@ -83,10 +96,12 @@ def test_count_and_times_come_back(spacing: int, keyint: int, tmp_path: Path) ->
     assert times(tmp_path / "b.mp4") == times(source)
     assert nvcodec.verify(tmp_path / "a.mvt")["ok"]
     facts = nvcodec.inspect(tmp_path / "a.mvt")
-    assert facts["version"] == 2
+    assert facts["version"] == (2 if spacing > 1 else 3)
     whole, rest = divmod(23, min(keyint, 23))
     counts = [min(keyint, 23)] * whole + [rest] * (rest > 0)
-    assert facts["coded_frames"] == sum(len({*range(0, n, spacing), n - 1}) for n in counts)
+    steps = int(2 * spacing)  # of half a frame
+    assert facts["coded_frames"] == sum(len({*range(0, 2 * n - 1, steps), 2 * n - 2})
+                                        for n in counts)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -101,6 +116,17 @@ def test_coded_frames_come_from_tokens_and_others_from_them(tmp_path: Path) -> N
         assert torch.equal(pictures[place], made[i])
     others = pictures_between(made[1], made[2], [0.25, 0.5, 0.75])
     assert torch.equal(torch.stack(pictures[5:8]), others)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_pictures_between_frames_are_not_shown(tmp_path: Path) -> None:
+    with nvcodec.open(coded(tmp_path, 6, spacing=0.5)) as video:
+        pictures = [torch.from_numpy(f.rgb.copy()) for f in video.frames()]
+        (grid,) = video.tokens()
+    model = precision.load(registry.find("tiny"), torch.device("cpu"))
+    made = DecoderStream(model, grid.qp, 48, 64).push(
+        torch.from_numpy(grid.tokens.astype(np.int32)))
+    assert torch.equal(torch.stack(pictures), made[0:11:2])
 
 
 @pytest.mark.usefixtures("tiny")
@@ -119,9 +145,11 @@ def test_a_part_of_a_spaced_file_is_that_part(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_tokens_of_a_spaced_file_go_there_and_back(tmp_path: Path) -> None:
-    nvcodec.export_tokens(coded(tmp_path, 14, spacing=4, keyint=9), tmp_path / "a.npz")
-    nvcodec.import_tokens(tmp_path / "a.npz", tmp_path / "b.mvt")
-    assert (tmp_path / "a.mvt").read_bytes() == (tmp_path / "b.mvt").read_bytes()
+    for spacing in (0.5, 4):
+        source = coded(tmp_path / str(spacing), 14, spacing, keyint=9)
+        nvcodec.export_tokens(source, tmp_path / "a.npz", force=True)
+        nvcodec.import_tokens(tmp_path / "a.npz", tmp_path / "b.mvt", force=True)
+        assert source.read_bytes() == (tmp_path / "b.mvt").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as held:
         arrays = dict(held)
     assert arrays["version"].tolist() == [2] and arrays["spacing"].tolist() == [4, 4]
@@ -159,12 +187,13 @@ def test_the_command_knows_spacings(tiny: str, tmp_path: Path,
     source = make_clip(tmp_path / "a.mkv", [40 * i for i in range(6)])
     common = ["encode", str(source), "-o", str(tmp_path / "a.mvt"), "--model", tiny, "--quiet",
               "-f", "--json"]
-    assert run([*common, "--spacing", "2"]) == 0
-    assert json.loads(capsys.readouterr().out)["spacing"] == [2]
+    for spacing in (2, 0.5):
+        assert run([*common, "--spacing", str(spacing)]) == 0
+        assert json.loads(capsys.readouterr().out)["spacing"] == [spacing]
     assert run(common) == 0  # models without motion code every frame
     assert json.loads(capsys.readouterr().out)["spacing"] == [1]
     assert run(["info", "--json", str(tmp_path / "a.mvt")]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == 1
     assert run([*common, "--spacing", "3"]) == 2
-    with pytest.raises(UsageError, match="not one of 1, 2, 4"):
+    with pytest.raises(UsageError, match=r"not one of 0\.5, 1, 2, 4"):
         EncodeOptions(spacing=3)
