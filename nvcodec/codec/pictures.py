@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,10 @@ class SegmentDecoder:
             yield DecodedFrame(next(pictures).numpy(), pts, end - pts)
 
     def _coded(self, segment: bitstream.Segment, tokens: Iterator[Tokens]) -> Iterator[Tensor]:
-        """The segment's coded pictures, uint8 [H, W, 3]; the last may come several times."""
-        stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width)
+        """The segment's coded pictures but for those that nobody is shown, uint8 [H, W, 3]; the
+        last may come several times."""
+        stream = DecoderStream(self.model, segment.qp, self.header.height, self.header.width,
+                               ceil(1 / segment.spacing))
         count = self.header.token_shape(segment.frame_count, segment.spacing)[0]
         for a, b in latent_pieces(count, self.step):
             grid = torch.from_numpy(np.stack(list(islice(tokens, b - a))).astype(np.int32))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -59,21 +60,16 @@ def all_frames(coded: Iterator[Tensor], pts: Sequence[int], spacing: float) -> I
     """Every picture of a segment, uint8 [H, W, 3], from those that are coded.
 
     Args:
-        coded: at least as many as the segment has; no more than are needed are taken.
+        coded: at least as many as the segment has, without those that nobody is shown; no more
+            than are needed are taken.
         pts: when each frame is shown; those between are placed by it.
         spacing: of the segment.
     """
-    if spacing < 1:
-        return islice(coded, 0, 2 * len(pts) - 1, 2)
-    return _with_those_between(coded, pts, int(spacing))
-
-
-def _with_those_between(coded: Iterator[Tensor], pts: Sequence[int],
-                        spacing: int) -> Iterator[Tensor]:
+    step = max(1, ceil(spacing))
     before = next(coded)
     yield before
-    for first in range(0, len(pts) - 1, spacing):
-        stop = min(first + spacing, len(pts) - 1)
+    for first in range(0, len(pts) - 1, step):
+        stop = min(first + step, len(pts) - 1)
         after = next(coded)
         gap = pts[stop] - pts[first]
         shares = [(pts[i] - pts[first]) / gap for i in range(first + 1, stop)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nvcodec.models.blocks import ResBlock
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import AdaptiveNorm, CausalConv3d, ChannelNorm, StreamState, Upsample
-from nvcodec.models.memory import Memory, Outlook
+from nvcodec.models.memory import Memory, Outlook, each
 
 
 class Decoder(nn.Module):
@@ -37,21 +37,26 @@ class Decoder(nn.Module):
             if i:
                 self.ups.append(
                     Upsample(width[i], width[i - 1], config.strides[i - 1], config.up_kernel))
+        #: The stage, as they come here, from which on frames do not meet.
+        self.apart = len(width) - _met_last(config)
         self.norm = ChannelNorm(width[0], config.qp_width)
         self.head = PixelHead(width[0], config)
         self.memory = Memory(config) if config.memory else None
 
     def forward(self, q: Tensor, qp: Tensor | None, state: StreamState | None = None,
-                seen: Outlook | None = None) -> Tensor:
+                seen: Outlook | None = None, every: int = 1) -> Tensor:
         """[B, 1 + t, H/8, W/8, bits] in {-1, 1} -> [B, 1 + s*t, H, W, 3], about [-1, 1].
 
-        Nothing is `seen` at the start of a segment.
+        Nothing is `seen` at the start of a segment. Where there is a memory, of a turn's frames
+        only each `every`-th may be made, the last among them: [B, s / every, H, W, 3].
         """
         memory = self.memory
         h = self.stem(q, state)
         if memory is not None and seen is not None:
             h = h + memory.features(seen)
         for i, stage in enumerate(self.stages):
+            if i == self.apart:
+                h, seen = each(h, every), seen and seen.each(every)
             h = self.adapts[i](h, q)
             if memory is not None and seen is not None and i == len(self.ups):
                 h = h + memory.hints(seen)
@@ -59,11 +64,23 @@ class Decoder(nn.Module):
                 h = block(h, qp, state)
             if i < len(self.ups):
                 h = self.ups[i](h, state)
+        if self.apart == len(self.stages):
+            h, seen = each(h, every), seen and seen.each(every)
         h = self.norm(h, qp)
         x: Tensor = self.head(h, state)
         if memory is not None and seen is not None:
             x = memory.blend(x, seen, h, q)
         return x
+
+
+def _met_last(config: ModelConfig) -> int:
+    """How many of the first stages, counted from the pixels, no kernel over time is in."""
+    alone = 0
+    for kind, stride in zip(config.block_kinds, ((1, 1, 1), *config.strides), strict=True):
+        if kind != "2d" or stride[0] > 1:
+            break
+        alone += 1
+    return alone
 
 
 class PixelHead(nn.Module):

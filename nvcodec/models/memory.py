@@ -6,7 +6,7 @@ stands still is refined from one latent frame to the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,15 @@ class Outlook:
 
     last: Tensor
     moved: Tensor | None = None
+
+    def each(self, every: int) -> Outlook:
+        """For each `every`-th of the turn's frames, the last among them."""
+        return self if self.moved is None else replace(self, moved=each(self.moved, every))
+
+
+def each(frames: Tensor, every: int) -> Tensor:
+    """Each `every`-th of a turn's frames [B, T, ...], the last among them; T = 1 or s*t."""
+    return frames if every == 1 else frames[:, (frames.shape[1] - 1) % every::every].contiguous()
 
 
 def outlook(known: Tensor, frames: int, config: ModelConfig) -> Outlook:

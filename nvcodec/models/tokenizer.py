@@ -16,7 +16,7 @@ from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import StreamState
 from nvcodec.models.decoder import Decoder
 from nvcodec.models.encoder import Encoder
-from nvcodec.models.memory import Outlook, outlook, remembered
+from nvcodec.models.memory import Outlook, each, outlook, remembered
 
 #: Latent values [B, t, H/8, W/8, bits] -> the signs in {-1, +1} that are sent for them.
 Sent: TypeAlias = Callable[[Tensor], Tensor]
@@ -65,21 +65,26 @@ class Tokenizer(nn.Module):
         makes signs of values, latent frame by latent frame: where there is a memory, later values
         depend on what was sent.
         """
-        if self.config.memory:
-            return self._around(x, qp, state, sent).z
+        if self.config.memory:  # of each turn the loop needs the last picture alone
+            return self._around(x, qp, state, sent, self.config.time_stride).z
         z: Tensor = self.encoder(x, self.embed(qp), state)
         sent(z)
         return z
 
-    def decode(self, q: Tensor, qp: Tensor | int = 0, state: StreamState | None = None) -> Tensor:
-        """Signs [B, 1 + t, H/8, W/8, bits] -> pixels [B, 1 + s*t, H, W, 3], not clamped."""
+    def decode(self, q: Tensor, qp: Tensor | int = 0, state: StreamState | None = None,
+               every: int = 1) -> Tensor:
+        """Signs [B, 1 + t, H/8, W/8, bits] -> pixels [B, 1 + s*t, H, W, 3], not clamped.
+
+        Where `every` is above 1, each so many-th frame of a segment alone, [B, 1 + s*t/every, ...];
+        it divides s.
+        """
         embedded = self.embed(qp)
         if not self.config.memory:
             x: Tensor = self.decoder(q, embedded, state)
-            return x
+            return each(x, every)
         state = StreamState() if state is None else state
         return torch.cat([self._turn(part, embedded, state,
-                                     self._outlook(state, self.config.time_stride))
+                                     self._outlook(state, self.config.time_stride), every)
                           for part in q.split(1, dim=1)], 1)
 
     def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize,
@@ -97,8 +102,8 @@ class Tokenizer(nn.Module):
         return Passage(self.decode(q, qp), z, q)
 
     def _around(self, x: Tensor, qp: Tensor | float, state: StreamState | None,
-                sent: Sent) -> Passage:
-        """Once round the loop for each latent frame."""
+                sent: Sent, every: int = 1) -> Passage:
+        """Once round the loop for each latent frame; `every` as for `decode`."""
         state = StreamState() if state is None else state
         embedded, stride = self.embed(qp), self.config.time_stride
         frames = x.shape[1]
@@ -107,7 +112,7 @@ class Tokenizer(nn.Module):
             seen = self._outlook(state, part.shape[1])
             values.append(self.encoder(part, embedded, state, seen))
             signs.append(sent(values[-1]))
-            pictures.append(self._turn(signs[-1], embedded, state, seen))
+            pictures.append(self._turn(signs[-1], embedded, state, seen, every))
         return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
 
     def _outlook(self, state: StreamState, frames: int) -> Outlook | None:
@@ -116,9 +121,9 @@ class Tokenizer(nn.Module):
         return None if known is None else outlook(known, frames, self.config)
 
     def _turn(self, q: Tensor, qp: Tensor | None, state: StreamState,
-              seen: Outlook | None) -> Tensor:
+              seen: Outlook | None, every: int) -> Tensor:
         """Decode one latent frame; the last pictures of two turns are kept in the state."""
-        x: Tensor = self.decoder(q, qp, state, seen)
+        x: Tensor = self.decoder(q, qp, state, seen, every)
         last, known = remembered(x)[:, None], state.get(self.decoder)
         if known is not None and self.config.moves:
             last = torch.cat((known[:, -1:], last), 1)
@@ -157,16 +162,19 @@ class EncoderStream:
 
 
 class DecoderStream:
-    """Decodes one segment piece by piece; equal to decoding it whole."""
+    """Decodes one segment piece by piece; equal to decoding it whole. `every` is as in
+    `Tokenizer.decode`."""
 
-    def __init__(self, model: Tokenizer, qp: int, height: int, width: int) -> None:
-        self.model, self.qp, self.state = model, qp, StreamState()
+    def __init__(self, model: Tokenizer, qp: int, height: int, width: int, every: int = 1) -> None:
+        self.model, self.qp, self.every, self.state = model, qp, every, StreamState()
         self.height, self.width = height, width
 
     @torch.inference_mode()
     def push(self, tokens: Tensor) -> Tensor:
-        """Tokens int [t, H/8, W/8] -> uint8 RGB [T, H, W, 3] on the CPU; T as in `push` above."""
+        """Tokens int [t, H/8, W/8] -> uint8 RGB [T, H, W, 3] on the CPU; T as in `push` above, of
+        which each `every`-th is given."""
         weight = self.model.decoder.stem.weight
         q = lfq.tokens_to_bits(tokens.to(weight.device), self.model.config.token_bits, weight.dtype)
-        x = self.model.decode(q[None], self.qp, self.state)[0, :, :self.height, :self.width]
+        x = self.model.decode(q[None], self.qp, self.state, self.every)
+        x = x[0, :, :self.height, :self.width]
         return x.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).cpu()

