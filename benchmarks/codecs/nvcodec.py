@@ -57,7 +57,7 @@ class Nvcodec(Codec):
     label = "nvcodec"
     scale = "qp"
     suffix = ".mvt"
-    points = (0, 10, 21, 32, 42, 53, 63)
+    points = (-16, -8, 0, 21, 32, 42, 53, 63)
     quick_points = (8, 32, 56)
 
     @property
@@ -133,6 +133,7 @@ class NvcodecDense(Nvcodec):
 
     name = "nvcodec-dense"
     label = "nvcodec --spacing 1"
+    points = (0, 10, 21, 32, 42, 53, 63)
 
 
 @dataclass(frozen=True)

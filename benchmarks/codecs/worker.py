@@ -29,7 +29,7 @@ def group() -> None:
 @group.command()
 @click.argument("source", type=Path)
 @click.argument("target", type=Path)
-@click.option("--qp", type=int, help="0 best .. 63 smallest; default: the model's own.")
+@click.option("--qp", type=int, help="-16 best .. 63 smallest; default: the model's own.")
 @click.option("--model", default="s")
 @click.option("--keyint", type=int, default=97)
 @click.option("--rdo/--no-rdo", default=True)

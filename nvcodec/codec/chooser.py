@@ -10,7 +10,7 @@ seen comes out better. No measure of the source tells the cases apart as well as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
+from math import ceil, log
 
 import numpy as np
 import torch
@@ -23,25 +23,25 @@ from nvcodec.models.between import between
 from nvcodec.models.tokenizer import Sent, Tokenizer, pad_frames
 from nvcodec.video.info import Frame
 
-#: What a trial looks at: so many frames, the middle of them, at most so many pixels a side.
-TRIED_FRAMES, TRIED_SIDE = 25, 320
+#: What a trial looks at: so many frames at most, with more coded than are shown so many, the middle
+#: of them, at most so many pixels a side.
+TRIED_FRAMES, DENSE_FRAMES, TRIED_SIDE = 25, 17, 320
 #: A trial needs two turns of every other frame; and frames wait for it in memory, in bytes.
 LEAST_FRAMES, WAITING_BYTES = 17, 128 << 20
 #: For each spacing, qp as it is asked for, and the qp of equal bits that the network is given.
 #: Below 42 every other frame cannot spend the bits, below 0 all frames cannot.
 EQUAL_RATES = {
-    0.5: ((LEAST_QP, 0.0), (-11.0, 24.0), (0.0, 41.0), (24.0, 43.0), (40.0, 48.0), (47.0, 53.0)),
+    0.5: ((LEAST_QP, 0.0), (-11.0, 24.0), (0.0, 39.5), (24.0, 42.0), (32.0, 43.1), (42.0, 48.0)),
     1: ((0.0, 0.0), (63.0, 63.0)),
     2: ((42.0, 20.0), (47.0, 40.0), (52.0, 48.0), (60.0, 56.0), (63.0, 60.0)),
 }
 #: The lowest qp, at which no finer pictures can be had.
 FINEST_QP = float(LEAST_QP)
-#: From each first qp on, up to the next, the one that trials are made at, and the spacings that are
-#: tried besides 1: a search for a rate asks many times.
-TRIALS = ((0.0, 8.0, (0.5,)), (20.0, 32.0, (0.5,)), (42.0, 44.0, (2, 0.5)), (47.0, 50.0, (2,)),
-          (53.5, 57.0, (2,)))
+#: From each first qp on, up to the next, the one that trials are made at, and the spacing that is
+#: tried beside 1: a search for a rate asks many times.
+TRIALS = ((0.0, 8.0, 0.5), (20.0, 32.0, 0.5), (42.0, 44.0, 2), (47.0, 50.0, 2), (53.5, 57.0, 2))
 #: By which power of the bits an error falls along the scale of qp, and the least gain that counts.
-SLOPE, MARGIN = 0.35, {2: 0.015, 0.5: 0.0}
+SLOPE, MARGIN = {2: 0.35, 0.5: 0.6}, {2: 0.015, 0.5: -0.08}
 #: Every so many-th picture is compared, of those that are coded and of those between, by what the
 #: encoder sees in it at this qp.
 COMPARED, EYES_QP = 3, 24.0
@@ -77,12 +77,12 @@ class Chooser:
 
     def _best(self, frames: list[Frame], qp: float) -> float:
         """The spacing that serves a segment best at a qp from 0 on."""
-        _, tried, spacings = [trial for trial in TRIALS if trial[0] <= qp][-1]
+        _, tried, spacing = [trial for trial in TRIALS if trial[0] <= qp][-1]
         key = (tried, *(f.pts for f in frames))
         if key not in self._known:
             pixels = _middle(frames, self.model.config.spatial_stride)
-            worth = (s for s in spacings if self.gain(pixels, tried, s) > MARGIN[s])
-            self._known[key] = next(worth, 1)
+            gain = self.gain(pixels, tried, spacing)
+            self._known[key] = spacing if gain > MARGIN[spacing] else 1
         return self._known[key]
 
     @torch.inference_mode()
@@ -90,17 +90,19 @@ class Chooser:
         """Frames uint8 [1 + 8k, H, W, 3] in whole strides -> by how much the error is smaller for
         the same bits with a spacing than with 1, as a logarithm."""
         weight = self.model.decoder.stem.weight
-        source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
+        shown = pixels[:DENSE_FRAMES] if spacing < 1 else pixels
+        source = shown.to(weight.device, weight.dtype)[None] / 127.5 - 1
         seen = self._look(source)
         every, other = (self._try(source, seen, equal_rate(qp, s), s) for s in (1, spacing))
-        return log(every.error / other.error) + SLOPE * log(every.bits / other.bits)
+        return log(every.error / other.error) + SLOPE[spacing] * log(every.bits / other.bits)
 
     def _try(self, source: Tensor, seen: Tensor, qp: float, spacing: float) -> Trial:
         packer = self.coder.packer(self.model.config.latent_size(*source.shape[2:4]), round(qp),
                                    self.rdo * strength_at(qp))
         coded = _filled(source) if spacing < 1 else source[:, ::int(spacing)]
-        made = self.model(coded, qp, _sender(packer)).pictures.clamp(-1, 1)
-        made = made[:, ::2] if spacing < 1 else _filled(made) if spacing == 2 else made
+        made = self.model(coded, qp, _sender(packer), every=ceil(1 / spacing)).pictures.clamp(-1, 1)
+        if spacing == 2:
+            made = _filled(made)
         error = float((self._look(made) - seen).square_().mean())
         return Trial(8.0 * len(packer.finish()[1]), max(error, 1e-6))
 

@@ -88,18 +88,18 @@ class Tokenizer(nn.Module):
                           for part in q.split(1, dim=1)], 1)
 
     def forward(self, x: Tensor, qp: Tensor | int = 0, sent: Sent = lfq.quantize,
-                before: Tensor | None = None) -> Passage:
-        """Pixels there and back, with gradients through the signs.
+                before: Tensor | None = None, every: int = 1) -> Passage:
+        """Pixels there and back, with gradients through the signs; `every` as for `decode`.
 
         `before` is a picture [B, H, W, 3] that a memory holds from the start, in training only.
         """
         if self.config.memory:
             state = StreamState() if before is None else StreamState(
                 {self.decoder: before[:, None]})
-            return self._around(x, qp, state, sent)
+            return self._around(x, qp, state, sent, every)
         z = self.encode(x, qp)
         q = sent(z)
-        return Passage(self.decode(q, qp), z, q)
+        return Passage(self.decode(q, qp, every=every), z, q)
 
     def _around(self, x: Tensor, qp: Tensor | float, state: StreamState | None,
                 sent: Sent, every: int = 1) -> Passage:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.models import lfq
-from nvcodec.models.config import CONFIGS
+from nvcodec.models.config import CONFIGS, ModelConfig
 from nvcodec.models.conv import StreamState
 from nvcodec.models.tokenizer import DecoderStream, EncoderStream, Tokenizer
 from tests.awake import awaken
 
 
-def make(name: str) -> Tokenizer:
+def make(config: ModelConfig) -> Tokenizer:
     """Random weights everywhere, the modulations that begin at zero too."""
     torch.manual_seed(1)
-    model = awaken(Tokenizer(CONFIGS[name])).eval()
+    model = Tokenizer(config).eval()
+    if config.memory:
+        awaken(model)
     with torch.no_grad():
         for module in model.modules():
             for part in ("control", "modulation"):
@@ -30,7 +34,7 @@ def make(name: str) -> Tokenizer:
 
 @pytest.fixture(scope="module", params=["tiny", "s"])
 def model(request: pytest.FixtureRequest) -> Tokenizer:
-    return make(request.param)
+    return make(CONFIGS[request.param])
 
 
 @torch.inference_mode()
@@ -50,6 +54,23 @@ def test_a_frame_ignores_later_latents(model: Tokenizer) -> None:
     changed[:, 2:] *= -1
     assert torch.equal(model.decode(q, 3)[:, :5], model.decode(changed, 3)[:, :5])
     assert not torch.equal(model.decode(q, 3)[:, 5:], model.decode(changed, 3)[:, 5:])
+
+
+@pytest.mark.parametrize("name", ["tiny", "s", "plain", "3d"])
+@pytest.mark.parametrize("every", [2, 4])
+@torch.inference_mode()
+def test_some_frames_can_be_made_alone(name: str, every: int) -> None:
+    """They are those that all of them have in their places, in one piece and in several."""
+    tiny = CONFIGS["tiny"]
+    others = {"plain": replace(tiny, memory=False, keeps=False),
+              "3d": replace(tiny, block_kinds=("2d+1d",) * 4)}
+    model = make(others.get(name) or CONFIGS[name])
+    q = torch.randn(1, 4, 4, 5, 18).sign()
+    whole = model.decode(q, 3)[:, ::every]
+    torch.testing.assert_close(model.decode(q, 3, every=every), whole, atol=0.01, rtol=0)
+    state = StreamState()
+    parts = [model.decode(part, 3, state, every) for part in q.split([1, 2, 1], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=0.01, rtol=0)
 
 
 @torch.inference_mode()

@@ -65,7 +65,8 @@ def test_the_encoder_sees_the_pictures_that_a_decoder_makes(model: Tokenizer) ->
     x = torch.rand(2, 9, 32, 32, 3) * 2 - 1
     passage = model(x, torch.tensor([4, 40]))
     assert torch.equal(model.decode(passage.signs, torch.tensor([4, 40])), passage.pictures)
-    assert torch.equal(model.encode(x, torch.tensor([4, 40])), passage.z)
+    # Alone it makes the last picture of each turn only, which may round otherwise.
+    torch.testing.assert_close(model.encode(x, torch.tensor([4, 40])), passage.z, atol=0.02, rtol=0)
 
 
 @torch.inference_mode()
