@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nvcodec
 from benchmarks.codecs.base import Codec
@@ -57,7 +57,7 @@ class Nvcodec(Codec):
     label = "nvcodec"
     scale = "qp"
     suffix = ".mvt"
-    points = (-16, -8, 0, 21, 32, 42, 53, 63)
+    points: ClassVar[tuple[int, ...]] = (-16, -8, 0, 21, 32, 42, 53, 63)
     quick_points = (8, 32, 56)
 
     @property

@@ -23,25 +23,24 @@ from nvcodec.models.between import between
 from nvcodec.models.tokenizer import Sent, Tokenizer, pad_frames
 from nvcodec.video.info import Frame
 
-#: What a trial looks at: so many frames at most, with more coded than are shown so many, the middle
-#: of them, at most so many pixels a side.
-TRIED_FRAMES, DENSE_FRAMES, TRIED_SIDE = 25, 17, 320
+#: What a trial looks at: so many frames, the middle of them, at most so many pixels a side.
+TRIED_FRAMES, TRIED_SIDE = 25, 320
 #: A trial needs two turns of every other frame; and frames wait for it in memory, in bytes.
 LEAST_FRAMES, WAITING_BYTES = 17, 128 << 20
 #: For each spacing, qp as it is asked for, and the qp of equal bits that the network is given.
 #: Below 42 every other frame cannot spend the bits, below 0 all frames cannot.
 EQUAL_RATES = {
-    0.5: ((LEAST_QP, 0.0), (-11.0, 24.0), (0.0, 39.5), (24.0, 42.0), (32.0, 43.1), (42.0, 48.0)),
+    0.5: ((LEAST_QP, 0.0), (-11.0, 24.0), (0.0, 39.5), (20.0, 41.7)),
     1: ((0.0, 0.0), (63.0, 63.0)),
     2: ((42.0, 20.0), (47.0, 40.0), (52.0, 48.0), (60.0, 56.0), (63.0, 60.0)),
 }
 #: The lowest qp, at which no finer pictures can be had.
 FINEST_QP = float(LEAST_QP)
 #: From each first qp on, up to the next, the one that trials are made at, and the spacing that is
-#: tried beside 1: a search for a rate asks many times.
-TRIALS = ((0.0, 8.0, 0.5), (20.0, 32.0, 0.5), (42.0, 44.0, 2), (47.0, 50.0, 2), (53.5, 57.0, 2))
+#: tried beside 1, if another: a search for a rate asks many times.
+TRIALS = ((0.0, 8.0, 0.5), (20.0, 20.0, 1), (42.0, 44.0, 2), (47.0, 50.0, 2), (53.5, 57.0, 2))
 #: By which power of the bits an error falls along the scale of qp, and the least gain that counts.
-SLOPE, MARGIN = {2: 0.35, 0.5: 0.6}, {2: 0.015, 0.5: -0.08}
+SLOPE, MARGIN = {2: 0.35, 0.5: 0.6}, {2: 0.015, 0.5: -0.05}
 #: Every so many-th picture is compared, of those that are coded and of those between, by what the
 #: encoder sees in it at this qp.
 COMPARED, EYES_QP = 3, 24.0
@@ -77,7 +76,9 @@ class Chooser:
 
     def _best(self, frames: list[Frame], qp: float) -> float:
         """The spacing that serves a segment best at a qp from 0 on."""
-        _, tried, spacing = [trial for trial in TRIALS if trial[0] <= qp][-1]
+        tried, spacing = _trial(qp)
+        if spacing == 1:
+            return 1
         key = (tried, *(f.pts for f in frames))
         if key not in self._known:
             pixels = _middle(frames, self.model.config.spatial_stride)
@@ -90,8 +91,7 @@ class Chooser:
         """Frames uint8 [1 + 8k, H, W, 3] in whole strides -> by how much the error is smaller for
         the same bits with a spacing than with 1, as a logarithm."""
         weight = self.model.decoder.stem.weight
-        shown = pixels[:DENSE_FRAMES] if spacing < 1 else pixels
-        source = shown.to(weight.device, weight.dtype)[None] / 127.5 - 1
+        source = pixels.to(weight.device, weight.dtype)[None] / 127.5 - 1
         seen = self._look(source)
         every, other = (self._try(source, seen, equal_rate(qp, s), s) for s in (1, spacing))
         return log(every.error / other.error) + SLOPE[spacing] * log(every.bits / other.bits)
@@ -115,6 +115,18 @@ class Chooser:
         alone = pictures[0, COMPARED - 1::COMPARED, None]
         z: Tensor = self.model.encoder(alone, self.model.embed(EYES_QP))
         return z
+
+
+def open_spacings(qp: float | None) -> tuple[float, ...]:
+    """What a segment's spacing may come out as at a qp; None is one that is still to be found."""
+    if qp is None:
+        return tuple(EQUAL_RATES)
+    return (0.5,) if qp < 0 else (1, _trial(qp)[1])
+
+
+def _trial(qp: float) -> tuple[float, float]:
+    """The qp and the spacing that are tried for one from 0 on."""
+    return [trial for trial in TRIALS if trial[0] <= qp][-1][1:]
 
 
 def tried_frames(width: int, height: int) -> int:

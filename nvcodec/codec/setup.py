@@ -10,7 +10,7 @@ from math import ceil
 import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
-from nvcodec.codec.chooser import FINEST_QP, LEAST_FRAMES, Chooser, tried_frames
+from nvcodec.codec.chooser import FINEST_QP, LEAST_FRAMES, Chooser, open_spacings, tried_frames
 from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.ratesearch import Coded
@@ -46,10 +46,12 @@ class Setup:
         if self.qp < self.finest_qp:
             raise UsageError(f"qp {options.qp} cannot be had from model {self.release.id!r} here",
                              "0 is best quality, 63 smallest size")
-        s = options.spacing or 1
-        few, many = (2, 2) if self.tried else (max(1, ceil(s)), ceil(1 / s))
+        spacings: tuple[float, ...] = (options.spacing or 1,)
+        if self.tried:
+            spacings = open_spacings(None if options.has_wish else self.qp)
         self.header = mapping.make_header(
-            info, self.release, CODERS[self.coder_name], options.keyint, few, many)
+            info, self.release, CODERS[self.coder_name], options.keyint,
+            ceil(max(1, *spacings)), ceil(1 / min(1, *spacings)))
         _check_room(self.header, options.keyint)
 
     @cached_property

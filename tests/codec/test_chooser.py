@@ -47,7 +47,7 @@ def test_a_gain_of_pictures_between_is_measured(choosing: Chooser) -> None:
     """They are worth more in a fast pan than in a slow one."""
     slow, fast = (torch.from_numpy(np.stack([f.rgb for f in frames(17, speed)]))
                   for speed in (1, 8))
-    assert choosing.gain(fast, 32.0, 0.5) > choosing.gain(slow, 32.0, 0.5) + 0.3
+    assert choosing.gain(fast, 8.0, 0.5) > choosing.gain(slow, 8.0, 0.5) + 0.3
 
 
 def test_an_answer_is_kept_for_the_segment_and_near_qp(monkeypatch: pytest.MonkeyPatch,
@@ -69,7 +69,7 @@ def test_an_answer_is_kept_for_the_segment_and_near_qp(monkeypatch: pytest.Monke
     assert choosing.choose(clip, 19.9) == (equal_rate(19.9, 0.5), 0.5)
     assert choosing.choose(clip, 41.9) == (41.9, 1)
     assert choosing.choose(frames(17, 1)[1:] + frames(18, 1)[-1:], 50.0)[1] == 2
-    assert asked == [(50.0, 2), (57.0, 2), (8.0, 0.5), (32.0, 0.5), (50.0, 2)]
+    assert asked == [(50.0, 2), (57.0, 2), (8.0, 0.5), (50.0, 2)]
 
 
 def test_where_nothing_is_tried(monkeypatch: pytest.MonkeyPatch, choosing: Chooser) -> None:
@@ -77,6 +77,7 @@ def test_where_nothing_is_tried(monkeypatch: pytest.MonkeyPatch, choosing: Choos
     assert choosing.choose(frames(20, 1), -0.1) == (equal_rate(-0.1, 0.5), 0.5)
     assert choosing.choose(frames(3, 1), FINEST_QP) == (0.0, 0.5)
     assert choosing.choose(frames(16, 1), 60.0) == (60.0, 1)
+    assert choosing.choose(frames(20, 1), 20.0) == (20.0, 1)
 
 
 @pytest.mark.parametrize("spacing", [0.5, 1, 2])
@@ -108,9 +109,9 @@ def test_a_file_takes_what_is_chosen(monkeypatch: pytest.MonkeyPatch, carphone: 
 
 
 def test_short_segments_code_every_frame(bikes: Path, tmp_path: Path) -> None:
-    """Files are of version 1 where none can be longer."""
-    for keyint, version in ((5, 1), (161, 3)):
-        wished = EncodeOptions(qp=60, keyint=keyint, duration=0.2, force=True)
+    """Files are of the lowest version that has what could have been chosen."""
+    for qp, keyint, version in ((60, 5, 1), (60, 161, 2), (32, 161, 1), (5, 161, 3)):
+        wished = EncodeOptions(qp=qp, keyint=keyint, duration=0.2, force=True)
         assert nvcodec.encode(bikes, tmp_path / "a.mvt", wished).spacing == (1, )
         assert nvcodec.inspect(tmp_path / "a.mvt")["version"] == version
 
