@@ -18,6 +18,8 @@ TYPICAL_SLOPE = 0.05
 SLOPES = (0.01, 0.2)
 #: A search ends within GOOD of the wish (relative); a file has met it within FAIR.
 GOOD, FAIR = 0.01, 0.02
+#: Less than this below 0 is as good as nothing.
+HAIR = 0.01
 #: (qp, octaves above the aim).
 Point = tuple[float, float]
 
@@ -86,7 +88,8 @@ class QpSearch:
         start: the first qp to try.
         slope: octaves of size for one qp step, for the first steps.
         most: sizes told before it gives up.
-        least: the lowest qp.
+        least: the lowest qp. Where it is below 0, sizes leap there: nothing lies between those of
+            0 and of a hair less.
     """
 
     def __init__(self, band: Band, start: float, slope: float = TYPICAL_SLOPE,
@@ -143,6 +146,8 @@ class QpSearch:
 
     def _between(self, a: Point, b: Point, errors: list[Point]) -> float | None:
         width = b[0] - a[0]
+        if a[0] < 0 <= b[0]:
+            return next((qp for qp in (0.0, -HAIR) if qp not in self.seen), None)
         if width < 1e-3:  # a jump: nothing lies between
             return None
         qp = a[0] + width * a[1] / (a[1] - b[1])

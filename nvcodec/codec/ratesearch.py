@@ -202,8 +202,8 @@ class Pilot:
             f"{self.goal.size} bytes", f" ({wanted:.4g} bpp)")
         if self.reach is None:
             return Verdict(wanted, None, (
-                f"{asked}{unit} was missed by {miss:+.1%}: the last segments could not make up "
-                "for the others",))
+                f"{asked}{unit} was missed by {miss:+.1%}: no qp comes nearer, or the last "
+                "segments could not make up for the others",))
         low, high = min(got, self.reach[0]), max(got, self.reach[1])
         return Verdict(wanted, (low, high), (
             f"{asked}{unit} is out of this model's reach here, which is {high:.4g} bpp (qp "

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import nvcodec
 from nvcodec import EncodeOptions
-from nvcodec.rate import MAX_QP, Band, Goal, QpSearch, RateControl
+from nvcodec.rate import HAIR, MAX_QP, Band, Goal, QpSearch, RateControl
 
 
 def run(search: QpSearch, rate: Callable[[float], float]) -> float:
@@ -47,6 +47,27 @@ def test_search_out_of_reach_ends_at_an_end(rate: Callable[[float], float], fact
     search = QpSearch(Band(0.99 * wish, 1.01 * wish), start)
     run(search, rate)
     assert search.best == (0 if factor > 1 else MAX_QP) and len(search.seen) <= 6
+
+
+@given(CURVES, st.floats(0, 1), st.floats(-16, 63))
+def test_search_finds_what_lies_beside_a_leap(rate: Callable[[float], float], part: float,
+                                              start: float) -> None:
+    """Below 0 sizes begin a third higher: a wish between the two takes the nearer, soon."""
+    def leaping(qp: float) -> float:
+        return rate(qp) if qp >= 0 else 4 / 3 * rate(0) * 2 ** (-qp / 40)
+
+    top, end = leaping(-16), leaping(MAX_QP)
+    wish = end * (top / end) ** part
+    search = QpSearch(Band(0.99 * wish, 1.01 * wish), start, least=-16.0)
+    while (qp := search.ask()) is not None:
+        assert -16 <= qp <= MAX_QP and qp not in search.seen
+        search.tell(qp, leaping(qp))
+    got, edges = search.seen[search.best], (leaping(0), leaping(-1e-9))
+    if 1.01 * edges[0] < wish < 0.99 * edges[1]:
+        assert -HAIR <= search.best <= 0 and len(search.seen) <= search.most
+        assert abs(math.log(got / wish)) <= min(abs(math.log(e / wish)) for e in edges) + 0.001
+    else:
+        assert got == pytest.approx(wish, 0.011)
 
 
 @given(CURVES, st.floats(0.1, 0.9), st.floats(0, 63), st.floats(0, 0.05), st.integers(0, 99))
