@@ -20,12 +20,13 @@ from typing import Any, TypeVar
 import click
 from tqdm import tqdm
 
-from bitstream.caps import SPACINGS
 from nvcodec.codec.events import Progress
 from nvcodec.models.config import PRECISIONS
 from nvcodec.segments import DEFAULT_KEYINT
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: Of --spacing, but for the choice among them.
+SPACINGS = {"0.5": 0.5, "1": 1, "2": 2, "4": 4}
 
 
 def force(function: F) -> F:
@@ -73,7 +74,7 @@ ENCODING = (
                  help="Entropy coder: learned prior (default), static table, or raw tokens."),
     click.option("--keyint", type=int, default=DEFAULT_KEYINT, show_default=True, metavar="N",
                  help="Most frames in a segment; segments can be decoded alone."),
-    click.option("--spacing", type=click.Choice(["auto", *map(str, sorted(SPACINGS))]),
+    click.option("--spacing", type=click.Choice(["auto", *SPACINGS]),
                  default="auto", show_default=True,
                  help="Code every, every 2nd or every 4th frame, and make the others from them; "
                       "0.5: code pictures between frames as well."),
@@ -95,7 +96,7 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
 
         wished = EncodeOptions(
             model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
-            spacing={str(s): s for s in SPACINGS}.get(spacing), rdo=rdo, effort=effort,
+            spacing=SPACINGS.get(spacing), rdo=rdo, effort=effort,
             start=start, duration=duration, audio=not no_audio,
             device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)
