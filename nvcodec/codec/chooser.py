@@ -70,7 +70,8 @@ class Chooser:
 
     def choose(self, frames: list[Frame], qp: float) -> tuple[float, float]:
         """The first `tried_frames` of a segment and the qp that is asked for, FINEST_QP..63 -> the
-        network's qp and the spacing."""
+        network's qp and the spacing. Where that is no question of `open_spacings`, frames are not
+        looked at."""
         if qp < 0:
             return _taken(qp, FINER), 0.5
         spacing = 1 if len(frames) < LEAST_FRAMES else self._best(frames, qp)
@@ -119,11 +120,11 @@ class Chooser:
         return z
 
 
-def open_spacings(qp: float | None) -> tuple[float, ...]:
+def open_spacings(qp: float | None) -> set[float]:
     """What a segment's spacing may come out as at a qp; None is one that is still to be found."""
     if qp is None:
-        return tuple(EQUAL_RATES)
-    return (0.5,) if qp < 0 else (1, _trial(qp)[1])
+        return set(EQUAL_RATES)
+    return {0.5} if qp < 0 else {1, _trial(qp)[1]}
 
 
 def _trial(qp: float) -> tuple[float, float]:

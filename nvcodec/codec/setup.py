@@ -46,7 +46,7 @@ class Setup:
         if self.qp < self.finest_qp:
             raise UsageError(f"qp {options.qp} cannot be had from model {self.release.id!r} here",
                              "0 is best quality, 63 smallest size")
-        spacings: tuple[float, ...] = (options.spacing or 1,)
+        spacings: set[float] = {options.spacing or 1}
         if self.tried:
             spacings = open_spacings(None if options.has_wish else self.qp)
         self.header = mapping.make_header(
@@ -92,7 +92,7 @@ class Setup:
         if not self.tried:
             return frames, qp, self.options.spacing or 1
         frames = iter(frames)
-        beginning = list(islice(frames, self.tried))
+        beginning = list(islice(frames, self.tried if len(open_spacings(qp)) > 1 else 0))
         return chain(beginning, frames), *self.chooser.choose(beginning, qp)
 
     def _may_choose(self) -> bool:

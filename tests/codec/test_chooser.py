@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from nvcodec import EncodeOptions
 from nvcodec.codec import chooser
 from nvcodec.codec.chooser import EQUAL_RATES, FINER, FINEST_QP, Chooser, equal_rate, tried_frames
 from nvcodec.codec.coders import coder_of
+from nvcodec.codec.setup import Setup
 from nvcodec.errors import UsageError
 from nvcodec.models import registry
 from nvcodec.video.info import Frame
+from nvcodec.video.reader import open_video
 from tests.models.scenes import view
 
 
@@ -106,6 +109,18 @@ def test_a_file_takes_what_is_chosen(monkeypatch: pytest.MonkeyPatch, carphone: 
         assert (report.spacing, report.qp, report.frames) == ((spacing,), (qp,), 18)
         with nvcodec.open(tmp_path / "a.mvt") as video:
             assert sum(1 for _ in video.frames()) == 18
+
+
+def test_frames_wait_only_where_something_is_tried(bikes: Path) -> None:
+    """At the default qp, and where the answer is known, the first one is coded as it comes."""
+    with open_video(str(bikes)) as video:
+        info = video.info
+    for qp, taken in ((32, 0), (-4, 0), (8, 25), (50, 25)):
+        setup = Setup(info, EncodeOptions(qp=qp))
+        setup.__dict__["chooser"] = SimpleNamespace(choose=lambda _, asked: (asked, 1))
+        source = iter(frames(30, 1))
+        setup._spaced(source, qp)
+        assert len(list(source)) == 30 - taken
 
 
 def test_short_segments_code_every_frame(bikes: Path, tmp_path: Path) -> None:

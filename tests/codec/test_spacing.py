@@ -44,6 +44,16 @@ def coded(folder: Path, count: int, spacing: float, keyint: int = 200) -> Path:
     return folder / "a.mvt"
 
 
+def shown_and_made(file: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """All frames of a file of one segment, and all pictures that its tokens decode to."""
+    with nvcodec.open(file) as video:
+        pictures = [torch.from_numpy(f.rgb.copy()) for f in video.frames()]
+        (grid,) = video.tokens()
+    stream = DecoderStream(precision.load(registry.find("tiny"), torch.device("cpu")), grid.qp,
+                           48, 64)
+    return torch.stack(pictures), stream.push(torch.from_numpy(grid.tokens.astype(np.int32)))
+
+
 @settings(deadline=None)
 @given(count=st.integers(1, 70), spacing=st.sampled_from([1, 2, 4]))
 def test_the_first_each_spacing_th_and_the_last_are_coded(count: int, spacing: int) -> None:
@@ -104,27 +114,17 @@ def test_count_and_times_come_back(spacing: float, keyint: int, tmp_path: Path) 
 
 @pytest.mark.usefixtures("tiny")
 def test_coded_frames_come_from_tokens_and_others_from_them(tmp_path: Path) -> None:
-    with nvcodec.open(coded(tmp_path, 14, spacing=4)) as video:
-        pictures = [torch.from_numpy(f.rgb.copy()) for f in video.frames()]
-        (grid,) = video.tokens()
-    model = precision.load(registry.find("tiny"), torch.device("cpu"))
-    made = DecoderStream(model, grid.qp, 48, 64).push(
-        torch.from_numpy(grid.tokens.astype(np.int32)))
+    pictures, made = shown_and_made(coded(tmp_path, 14, spacing=4))
     for i, place in enumerate((0, 4, 8, 12, 13)):
         assert torch.equal(pictures[place], made[i])
     others = pictures_between(made[1], made[2], [0.25, 0.5, 0.75])
-    assert torch.equal(torch.stack(pictures[5:8]), others)
+    assert torch.equal(pictures[5:8], others)
 
 
 @pytest.mark.usefixtures("tiny")
 def test_pictures_between_frames_are_not_shown(tmp_path: Path) -> None:
-    with nvcodec.open(coded(tmp_path, 6, spacing=0.5)) as video:
-        pictures = [torch.from_numpy(f.rgb.copy()) for f in video.frames()]
-        (grid,) = video.tokens()
-    model = precision.load(registry.find("tiny"), torch.device("cpu"))
-    made = DecoderStream(model, grid.qp, 48, 64).push(
-        torch.from_numpy(grid.tokens.astype(np.int32)))[0:11:2]
-    off = (torch.stack(pictures).int() - made.int()).abs()  # sums over fewer frames may round
+    pictures, made = shown_and_made(coded(tmp_path, 6, spacing=0.5))
+    off = (pictures.int() - made[0:11:2].int()).abs()  # sums over fewer frames may round
     assert off.max() <= 1 and off.float().mean() < 0.01
 
 
