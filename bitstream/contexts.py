@@ -1,9 +1,9 @@
 """Context model of the table coder: which earlier bits tell about the next one.
 
-A segment's tokens [T', H', W'] are coded latent frame by latent frame; a frame in 4 passes over
-the positions (row % 2, column % 2) = (0,0), (1,1), (0,1), (1,0); a pass bit by bit, all its
-positions at once. Every bit gets a small integer, its context, computed from bits that a decoder
-already has:
+A segment's tokens [T', H', W'] are coded latent frame by latent frame; a frame in passes over
+positions that lie some steps apart; a pass bit by bit, all its positions at once. The table coder
+has 4 passes, (row % 2, column % 2) = (0,0), (1,1), (0,1), (1,0); a learned prior may have more.
+Every bit gets a small integer, its context, computed from bits that a decoder already has:
 
 - current vote: the 8 neighbours in this frame that belong to earlier passes vote with their bit;
 - previous vote: the 8 neighbours one frame earlier and the same place two frames earlier do so;
@@ -20,7 +20,7 @@ arithmetic is on small integers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
@@ -30,10 +30,13 @@ import numpy.typing as npt
 
 from .bitpack import Bits, Tokens, join_bits
 
-__all__ = ["CONTEXTS", "INTRA_CONTEXTS", "PASSES", "QP_BUCKETS", "Coder", "code_frames"]
-__all__ += ["code_tokens", "qp_bucket"]
+__all__ = ["CONTEXTS", "INTRA_CONTEXTS", "PASSES", "QP_BUCKETS", "Coder", "Pass", "code_frames"]
+__all__ += ["code_tokens", "is_earlier", "qp_bucket"]
 
-PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
+# The positions of a pass: first row, first column, and the step from one to the next, both ways.
+Pass: TypeAlias = tuple[int, int, int]
+
+PASSES: tuple[Pass, ...] = ((0, 0, 2), (1, 1, 2), (0, 1, 2), (1, 0, 2))
 QP_BUCKETS = 4
 
 _Signs: TypeAlias = npt.NDArray[np.int8]
@@ -70,6 +73,15 @@ INTRA_CONTEXTS = 13 * 9
 CONTEXTS = INTRA_CONTEXTS + 9 * 7 * 4 * 4 * 2
 
 
+def is_earlier(passes: Sequence[Pass], number: int, down: int, right: int) -> bool:
+    """Whether the positions `down` and `right` of those of a pass belong to earlier passes."""
+    row, column, _ = passes[number]
+    return any(
+        (row + down - first) % step == 0 and (column + right - left) % step == 0
+        for first, left, step in passes[:number]
+    )
+
+
 def qp_bucket(qp: int) -> int:
     """Bucket 0..3 of qp 0..63; each has its own statistics."""
     return qp * QP_BUCKETS // 64
@@ -89,50 +101,46 @@ class _Frame:
     past: list[_Signs]
     moved: _Signs
 
-    def view(self, plane: _Signs, number: int, step: tuple[int, int] = (0, 0)) -> _Signs:
-        """Part of plane [..., H'+2, W'+2] at one pass's positions, moved by step."""
-        row, column = PASSES[number]
+    def view(self, plane: _Signs, where: Pass, move: tuple[int, int] = (0, 0)) -> _Signs:
+        """Part of plane [..., H'+2, W'+2] at one pass's positions, moved."""
+        row, column, step = where
         height, width = plane.shape[-2:]
-        top, left = 1 + row + step[0], 1 + column + step[1]
-        return plane[..., top : height - 1 + step[0] : 2, left : width - 1 + step[1] : 2]
+        top, left = 1 + row + move[0], 1 + column + move[1]
+        return plane[..., top : height - 1 + move[0] : step, left : width - 1 + move[1] : step]
 
 
 class _Pass:
     """Contexts of one pass over one latent frame."""
 
-    def __init__(self, frame: _Frame, number: int) -> None:
-        row, column = PASSES[number]
+    def __init__(self, frame: _Frame, passes: Sequence[Pass], number: int) -> None:
+        where = passes[number]
         self._inter = bool(frame.past)
-        known = [
-            step
-            for step in _NEIGHBOURS
-            if PASSES.index(((row + step[0]) % 2, (column + step[1]) % 2)) < number
-        ]
-        voters = [frame.view(frame.signs, number, step) for step in known]
+        known = [move for move in _NEIGHBOURS if is_earlier(passes, number, *move)]
+        voters = [frame.view(frame.signs, where, move) for move in known]
         self._split = len(voters)
         if self._inter:
-            voters += [frame.view(frame.past[0], number, step) for step in _NEIGHBOURS]
-            voters += [frame.view(plane, number) for plane in frame.past[1:]]
-        target = frame.view(frame.signs, number)
+            voters += [frame.view(frame.past[0], where, move) for move in _NEIGHBOURS]
+            voters += [frame.view(plane, where) for plane in frame.past[1:]]
+        target = frame.view(frame.signs, where)
         bits, positions = target.shape[0], target[0].size
         self._voters = voters
         # Signs of one bit of all voters, gathered bit by bit to keep large frames small.
         self._signs = np.empty((len(voters), *target.shape[1:]), np.int8)
         self._lives = np.full((len(voters), positions), _LIVES, np.int8)
         if self._inter:
-            stir = self._stir(frame, number)
+            stir = self._stir(frame, where, bool(known))
             self._lives[:, stir == _STIR_LEVELS[0]] = 0
-            self._before = frame.view(frame.past[0], number).reshape(bits, positions)
+            self._before = frame.view(frame.past[0], where).reshape(bits, positions)
             self._drift = np.zeros(positions, np.uint8)
             self._base = (self._before > 0) + (INTRA_CONTEXTS + stir)
         else:
             self._own = np.zeros((bits + 2, positions), np.int8)
 
     @staticmethod
-    def _stir(frame: _Frame, number: int) -> _Index:
-        moved = sum(frame.view(frame.moved, number, step) for step in (*_NEIGHBOURS, (0, 0)))
+    def _stir(frame: _Frame, where: Pass, has_known: bool) -> _Index:
+        moved = sum(frame.view(frame.moved, where, move) for move in (*_NEIGHBOURS, (0, 0)))
         levels: _Index = _STIR_LEVELS[np.ravel(moved)]
-        return levels if number or len(frame.past) > 1 else np.zeros_like(levels)
+        return levels if has_known or len(frame.past) > 1 else np.zeros_like(levels)
 
     def contexts(self, bit: int) -> _Index:
         """Return int64 contexts [K] of one bit, 0 <= context < CONTEXTS."""
@@ -161,24 +169,30 @@ class _Pass:
             self._own[bit + 2] = signs
 
 
-def code_tokens(shape: tuple[int, int, int], bits: int, coder: Coder) -> Tokens:
+def code_tokens(
+    shape: tuple[int, int, int], bits: int, coder: Coder, passes: Sequence[Pass] = PASSES
+) -> Tokens:
     """Walk a token grid in coding order; return the tokens that coder's answers make up.
 
     Args:
         shape: T', H', W'.
         bits: bits of one token, 1..24.
         coder: gives the bits, from the tokens when encoding, from the payload when decoding.
+        passes: of a latent frame; every position is in one of them.
 
     Returns:
         uint32 [T', H', W'].
     """
     tokens = np.empty(shape, np.uint32)
-    for place, frame in zip(range(shape[0]), code_frames(shape[1:], bits, coder), strict=False):
+    frames = code_frames(shape[1:], bits, coder, passes)
+    for place, frame in zip(range(shape[0]), frames, strict=False):
         tokens[place] = frame
     return tokens
 
 
-def code_frames(size: tuple[int, int], bits: int, coder: Coder) -> Iterator[Tokens]:
+def code_frames(
+    size: tuple[int, int], bits: int, coder: Coder, passes: Sequence[Pass] = PASSES
+) -> Iterator[Tokens]:
     """As `code_tokens`, for grids of `size` H', W': one latent frame's tokens after the other.
 
     Each is walked when it is asked for, and there is no end to them.
@@ -188,24 +202,27 @@ def code_frames(size: tuple[int, int], bits: int, coder: Coder) -> Iterator[Toke
     past: list[_Signs] = []
     for place in count():
         frame = _Frame(np.zeros((bits, height + 2, width + 2), np.int8), past, moved)
-        for number in range(len(PASSES)):
-            _code_pass(frame, number, place, coder)
+        for number in range(len(passes)):
+            _code_pass(frame, passes, number, place, coder)
         past = [frame.signs, *past[:1]]
         yield join_bits((frame.signs[:, 1:-1, 1:-1] > 0).view(np.uint8))
 
 
-def _code_pass(frame: _Frame, number: int, place: int, coder: Coder) -> None:
-    target = frame.view(frame.signs, number)
+def _code_pass(
+    frame: _Frame, passes: Sequence[Pass], number: int, place: int, coder: Coder
+) -> None:
+    where = passes[number]
+    target = frame.view(frame.signs, where)
     if not target.size:
         return
-    row, column = PASSES[number]
-    grid = (place, slice(row, None, 2), slice(column, None, 2))
-    model = _Pass(frame, number)
+    row, column, step = where
+    grid = (place, slice(row, None, step), slice(column, None, step))
+    model = _Pass(frame, passes, number)
     for bit in range(target.shape[0]):
         coded = coder(bit, grid, model.contexts(bit))
         signs = (coded.view(np.int8) << 1) - np.int8(1)
         model.learn(bit, signs)
         target[bit] = signs.reshape(target.shape[1:])
     if frame.past:
-        before = frame.view(frame.past[0], number)
-        frame.view(frame.moved, number)[:] = (target != before).any(0)
+        before = frame.view(frame.past[0], where)
+        frame.view(frame.moved, where)[:] = (target != before).any(0)

@@ -6,7 +6,7 @@ what this segment showed so far, goes into the network as a hint; the network's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import bitstream
-from nvcodec.models.prior import PASSES, Prior, TokenState
+from nvcodec.models.prior import Pass, Prior, TokenState
 from nvcodec.models.quant import LOGIT_BITS, LOGIT_LEVELS
 
 Tokens: TypeAlias = NDArray[np.uint32]
@@ -89,7 +89,7 @@ class _Walk:
             self.frame = frame
             self.past = network.past(self.before, self.earlier, self.qp)
         self.target = self.now[:, rows, columns]
-        number = PASSES.index((rows.start, columns.start))
+        number = network.passes.index((rows.start, columns.start, rows.step))
         self.state = TokenState(network, *network.pass_context(
             number, self.past, self.now, self.qp))
 
@@ -117,7 +117,7 @@ def walk_frames(prior: LearnedPrior, size: tuple[int, int], qp: int,
     """
     with torch.inference_mode():
         steps = _Walk(prior, size, qp, choose)
-    frames = bitstream.code_frames(size, prior.network.bits, steps)
+    frames = bitstream.code_frames(size, prior.network.bits, steps, prior.network.passes)
     while True:
         with _one_thread(), torch.inference_mode():  # not for what happens between two frames
             frame = next(frames)
@@ -212,8 +212,9 @@ def _at(planes: Bits, bit: int, place: Place) -> Bits:
 
 
 def table_hints(grid: Tokens, table: bitstream.StaticTable, hints: NDArray[np.int16],
-                qp: int) -> NDArray[np.int16]:
-    """The hints that coding a grid would see, in 1/64, [T', H', W', bits], to train with."""
+                qp: int, passes: Sequence[Pass]) -> NDArray[np.int16]:
+    """The hints that coding a grid in such passes would see, in 1/64, [T', H', W', bits], to train
+    with."""
     planes = bitstream.split_bits(grid, table.token_bits)
     statistics = bitstream.Statistics(table, qp)
     out = np.zeros(planes.shape, np.int16)
@@ -225,5 +226,5 @@ def table_hints(grid: Tokens, table: bitstream.StaticTable, hints: NDArray[np.in
         statistics.learn(bit, contexts, bits)
         return bits
 
-    bitstream.code_tokens(grid.shape, table.token_bits, visit)
+    bitstream.code_tokens(grid.shape, table.token_bits, visit, passes)
     return np.moveaxis(out, 0, -1)

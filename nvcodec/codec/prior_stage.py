@@ -15,11 +15,12 @@ from nvcodec.codec.sent import PRIOR, TABLE, WEIGHTS, SentTokens, sent_tokens
 from nvcodec.errors import InputError, UsageError
 from nvcodec.models import int8
 from nvcodec.models.config import CONFIGS
-from nvcodec.models.prior import Prior
+from nvcodec.models.prior import Pass, Prior
 from nvcodec.models.prior_file import hint_table, prior_bytes
 from nvcodec.models.tokenizer import Tokenizer
 from nvcodec.train.checkpoint import load_checkpoint, save_checkpoint, saved_prior
 from nvcodec.train.data import ClipPool, Frames
+from nvcodec.train.finer import go_on_from
 from nvcodec.train.grids import Grid, cached_grids
 from nvcodec.train.prior import Example, PriorSpec, PriorTrainer, bits_per_token
 from nvcodec.train.ranges import tokenizer_ranges
@@ -46,9 +47,10 @@ def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: P
     signs = sent_tokens(run, rdo) if rdo else None
     grids = _grids(run / "grids.npz", model, pool.videos, signs, listen)
     table = fit_table(name, grids, model.config.token_bits)
-    examples = _examples(grids, table, listen)
-    held = _examples(_grids(run / "held.npz", model, pool.held, signs, listen), table, ignore)
     prior = _start(state, run / WEIGHTS)
+    examples = _examples(grids, table, prior.passes, listen)
+    held = _examples(_grids(run / "held.npz", model, pool.held, signs, listen), table,
+                     prior.passes, ignore)
     trainer = PriorTrainer(prior, examples, spec, device)
     trainer.train(run / "prior.jsonl", lambda done: listen(Progress(int(100 * done), 100, None,
                                                                     "prior %")))
@@ -99,20 +101,20 @@ def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], signs: SentTok
                         tell=lambda i, n: listen(Progress(i, n, None, "encode clips")))
 
 
-def _examples(grids: Sequence[Grid], table: bitstream.StaticTable,
+def _examples(grids: Sequence[Grid], table: bitstream.StaticTable, passes: Sequence[Pass],
               listen: Listener) -> list[Example]:
     hints, out = hint_table().numpy(), []
     for i, g in enumerate(grids):
-        out.append(Example(g.tokens, g.qp, table_hints(g.tokens, table, hints, g.qp)))
+        out.append(Example(g.tokens, g.qp, table_hints(g.tokens, table, hints, g.qp, passes)))
         listen(Progress(i + 1, len(grids), None, "hints"))
     return out
 
 
 def _start(state: Mapping[str, Any], weights: Path) -> Prior:
     config = CONFIGS[state["spec"]["model"]]
-    prior = Prior(config.token_bits, *config.prior_widths)
+    prior = Prior(config.token_bits, *config.prior_widths, config.prior_around)
     if weights.exists():
-        prior.load_state_dict(load_checkpoint(weights))
+        go_on_from(prior, load_checkpoint(weights))
     elif saved := saved_prior(state):
-        prior.load_state_dict(saved)
+        go_on_from(prior, saved)
     return prior

@@ -67,6 +67,8 @@ class ModelConfig:
     qp_width: int = 0
     #: Integer prior: channels of its first layer, of the others, and of its per-bit hidden state.
     prior_widths: Triple = (64, 128, 64)
+    #: Its layer over what is known of the same latent frame; 0 means it has none.
+    prior_around: int = 0
 
     def __post_init__(self) -> None:
         stages = len(self.strides) + 1
@@ -113,7 +115,8 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, keeps=True, qp_width=16, prior_widths=(16, 24, 16),
+            time_down_side=1, memory=True, keeps=True, qp_width=16,
+            prior_widths=(16, 24, 16), prior_around=12,
         ),
         ModelConfig(
             name="s",
@@ -122,7 +125,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, moves=True, qp_width=64,
+            time_down_side=1, memory=True, moves=True, qp_width=64, prior_around=64,
         ),
         ModelConfig(
             name="b",
@@ -131,7 +134,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, moves=True, qp_width=128,
+            time_down_side=1, memory=True, moves=True, qp_width=128, prior_around=64,
         ),
         ModelConfig(
             name="magvit2",

@@ -7,11 +7,13 @@ is exact in any order, on any device and with any number of threads. `Prior.chec
 bound from the weights.
 
 The probability of a bit depends on the two latent frames before, on the tokens of this frame that
-earlier passes brought (four passes over a 2x2 pattern), on the token's own earlier bits and on qp.
-Signs are -1 and 1, and 0 where nothing is known.
+earlier passes brought, on the token's own earlier bits and on qp. Signs are -1 and 1, and 0 where
+nothing is known.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,17 +28,29 @@ from nvcodec.models.quant import (
     to_levels,
 )
 
-#: Positions (row % 2, column % 2) of the four passes over a latent frame.
-PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
-REACH = 2
+#: First row, first column and step, both ways, of the positions of a pass over a latent frame.
+Pass = tuple[int, int, int]
+PASSES: tuple[Pass, ...] = ((0, 0, 2), (1, 1, 2), (0, 1, 2), (1, 0, 2))
+#: The first two of them cut into four each, so that most of their tokens have neighbours, too.
+FINE_PASSES: tuple[Pass, ...] = ((0, 0, 4), (2, 2, 4), (0, 2, 4), (2, 0, 4),
+                                 (1, 1, 4), (3, 3, 4), (1, 3, 4), (3, 1, 4),
+                                 (0, 1, 2), (1, 0, 2))
+#: Rows and columns that taps of a pass reach, by its step.
+REACH = {2: 2, 4: 3}
 
 
-def known_taps(number: int) -> tuple[tuple[int, int], ...]:
-    """Steps (down, right) within 5x5 from a position of a pass to those of earlier passes."""
-    row, column = PASSES[number]
-    reach = range(-REACH, REACH + 1)
+def known_taps(passes: Sequence[Pass], number: int) -> tuple[tuple[int, int], ...]:
+    """Steps (down, right) within reach of a pass's positions to those of earlier passes."""
+    row, column, step = passes[number]
+    reach = range(-REACH[step], REACH[step] + 1)
     return tuple((y, x) for y in reach for x in reach
-                 if ((row + y) % 2, (column + x) % 2) in PASSES[:number])
+                 if any((row + y - r) % s == 0 and (column + x - c) % s == 0
+                        for r, c, s in passes[:number]))
+
+
+def _spread(passes: Sequence[Pass], number: int) -> int:
+    """2 where a pass and those before it lie on every second row and column, else 1."""
+    return 1 if any(v % 2 for where in passes[:number + 1] for v in where) else 2
 
 
 class Prior(nn.Module):
@@ -47,17 +61,26 @@ class Prior(nn.Module):
         narrow: channels of the first layer over the past.
         width: channels of the others.
         units: hidden units that a token's own bits update one by one (as in NADE, Uria 2016).
+        around: channels of a layer over what is known of this frame. Priors without it (0) see the
+            taps alone, and go through a frame in PASSES, not in FINE_PASSES.
     """
 
     def __init__(self, bits: int = 18, narrow: int = 64, width: int = 128,
-                 units: int = 64) -> None:
+                 units: int = 64, around: int = 0) -> None:
         super().__init__()
         self.bits, self.narrow, self.width, self.units = bits, narrow, width, units
+        self.around = around
+        self.passes = FINE_PASSES if around else PASSES
+        later = range(1, len(self.passes))
         self.past_in = QuantLinear(9 * (2 * bits + 2), narrow, kind=SIGNS, qp=True)
         self.past_out = QuantLinear(9 * narrow, width, qp=True)
         self.near = nn.ModuleList(
-            QuantLinear(bits * len(known_taps(n)), width, kind=SIGNS) for n in range(1, 4))
-        self.here = nn.ModuleList(QuantLinear(width, width, qp=True) for _ in PASSES)
+            QuantLinear(bits * len(known_taps(self.passes, n)), width, kind=SIGNS) for n in later)
+        self.here = nn.ModuleList(QuantLinear(width, width, qp=True) for _ in self.passes)
+        if around:
+            self.around_in = nn.ModuleList(
+                QuantLinear(9 * (bits + 1), around, kind=SIGNS) for _ in (1, 2))
+            self.around_out = nn.ModuleList(QuantLinear(9 * around, width) for _ in later)
         self.mix = QuantLinear(width, width)
         self.start = QuantLinear(width, units)
         self.direct = QuantLinear(width, bits, shift=7, qp=True)
@@ -83,14 +106,14 @@ class Prior(nn.Module):
         now = q.flatten(0, 1)
         past = self.past(shifted[:, 1:-1].flatten(0, 1), shifted[:, :-2].flatten(0, 1), rows)
         out = q.new_zeros(b * t, h, w, self.bits)
-        for number, (row, column) in enumerate(PASSES):
-            target = now[:, row::2, column::2]
+        for number, (row, column, step) in enumerate(self.passes):
+            target = now[:, row::step, column::step]
             if target.numel():
                 start, direct = self.pass_context(number, past, now, rows)
                 hint = torch.zeros_like(target) if hints is None else (
-                    hints.flatten(0, 1)[:, row::2, column::2])
+                    hints.flatten(0, 1)[:, row::step, column::step])
                 logits = self._teach(start, direct, target.flatten(0, 2), hint.flatten(0, 2))
-                out[:, row::2, column::2] = logits.view(target.shape)
+                out[:, row::step, column::step] = logits.view(target.shape)
         return out.unflatten(0, (b, t))
 
     def past(self, before: Tensor, earlier: Tensor, qp: Tensor) -> Tensor:
@@ -108,7 +131,7 @@ class Prior(nn.Module):
         """What a pass knows before its first bit, for the K positions of all N frames together.
 
         Args:
-            number: the pass, 0..3.
+            number: the pass, of `self.passes`.
             past: features [N, H, W, width] from `past`.
             now: signs [N, H, W, bits]; those of later passes are not looked at.
             qp: [N].
@@ -116,14 +139,42 @@ class Prior(nn.Module):
         Returns:
             hidden units [K, units] and direct logits [K, bits].
         """
-        row, column = PASSES[number]
-        here = past[:, row::2, column::2]
+        row, column, step = self.passes[number]
+        here = past[:, row::step, column::step]
         h = self.here[number](here, qp)
         if number:
-            h = h + self.near[number - 1](_taps(now, number), None)
+            h = h + self.near[number - 1](self._taps(now, number), None)
+        if number and self.around:
+            h = h + self.around_out[number - 1](self._surroundings(now, number), None)
         h = requantize(self.mix(requantize(h).flatten(0, 2), None))
         qp = qp.repeat_interleave(here.shape[1] * here.shape[2])
         return self.start(h, None), self.direct(h, qp)
+
+    def _taps(self, now: Tensor, number: int) -> Tensor:
+        """Signs [N, H, W, bits] -> known neighbours of a pass's positions [N, h, w, taps * bits].
+        """
+        h, w = now.shape[1:3]
+        row, column, step = self.passes[number]
+        reach = REACH[step]
+        x = F.pad(now, (0, 0, reach, reach, reach, reach))
+        top, left = reach + row, reach + column
+        return torch.cat([x[:, top + y:reach + h + y:step, left + x_:reach + w + x_:step]
+                          for y, x_ in known_taps(self.passes, number)], dim=-1)
+
+    def _surroundings(self, now: Tensor, number: int) -> Tensor:
+        """Signs [N, H, W, bits] -> features of what earlier passes brought around a pass's
+        positions, [N, h, w, 9 * around], on the activation grid."""
+        known = now.new_zeros(*now.shape[1:3], 1)
+        for row, column, step in self.passes[:number]:
+            known[row::step, column::step] = 1
+        x = torch.cat((now * known, known.expand(len(now), -1, -1, -1)), dim=-1)
+        every = _spread(self.passes, number)
+        x = requantize(self.around_in[every - 1](_neighbours(x[:, ::every, ::every]), None))
+        row, column, step = (v // every for v in self.passes[number])
+        h, w = x.shape[1:3]
+        x = F.pad(x, (0, 0, 1, 1, 1, 1))
+        return torch.cat([x[:, row + i:h + i:step, column + j:w + j:step]
+                          for i in range(3) for j in range(3)], dim=-1)
 
     def _teach(self, start: Tensor, direct: Tensor, signs: Tensor, hints: Tensor) -> Tensor:
         """Logits [K, bits] of all bits at once, where the bits are known."""
@@ -142,13 +193,19 @@ class Prior(nn.Module):
         """Raise ValueError, naming the layer, where an accumulator could reach 2**24 units."""
         self.past_in.check("past_in", ())
         self.past_out.check("past_out", ())
+        for i, layer in enumerate(self.around_in if self.around else ()):
+            layer.check(f"around_in.{i}", ())  # type: ignore[operator]
         for number, here in enumerate(self.here):
-            near = self.near[number - 1:number] if number else ()
-            here.check(f"here.{number}", tuple(near))  # type: ignore[operator]
+            added = [layers[number - 1] for layers in self._beside_here() if number]
+            here.check(f"here.{number}", added)  # type: ignore[operator]
         self.mix.check("mix", ())
         self.start.check("start", (self.own, self.hint))
         self.direct.check("direct", ())
         self.out.check("out", (self.direct,))  # and a hint, of at most 2**15 units
+
+    def _beside_here(self) -> list[nn.ModuleList]:
+        """Layers of all passes but the first whose sums join that of `here`."""
+        return [self.near, *([self.around_out] if self.around else [])]
 
 
 class TokenState:
@@ -185,11 +242,3 @@ def _neighbours(x: Tensor) -> Tensor:
     x = F.pad(x, (0, 0, 1, 1, 1, 1))
     return torch.cat([x[:, i:i + h, j:j + w] for i in range(3) for j in range(3)], dim=-1)
 
-
-def _taps(now: Tensor, number: int) -> Tensor:
-    """Signs [N, H, W, bits] -> known neighbours of a pass's positions [N, h, w, taps * bits]."""
-    h, w = now.shape[1:3]
-    row, column = PASSES[number]
-    x = F.pad(now, (0, 0, REACH, REACH, REACH, REACH))
-    return torch.cat([x[:, REACH + row + y:REACH + h + y:2, REACH + column + x_:REACH + w + x_:2]
-                      for y, x_ in known_taps(number)], dim=-1)

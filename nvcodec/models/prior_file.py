@@ -48,7 +48,9 @@ def prior_bytes(prior: Prior, table_sha256: str) -> bytes:
     tensors = {"p1": probability_table(), "hints": hint_table()}
     for name, layer in _layers(prior):
         tensors |= {f"{name}.{k}": v.contiguous() for k, v in layer.integers().items()}
-    sizes = {k: str(getattr(prior, k)) for k in ("bits", "narrow", "width", "units")}
+    sizes = {k: str(getattr(prior, k)) for k in ("bits", "narrow", "width", "units", "around")}
+    if not prior.around:
+        del sizes["around"]  # as files were before there was such a layer
     return save(tensors, metadata={**sizes, "table_sha256": table_sha256})
 
 
@@ -93,14 +95,13 @@ def load_prior(path: Path, device: torch.device) -> PriorFile:
     return PriorFile(prior, p1, hints, table_sha256)
 
 
-def start_from(prior: Prior, path: Path) -> None:
-    """Go on training a prior from a file. ModelError as `load_prior`, ValueError on other sizes."""
+def thawed(path: Path) -> Prior:
+    """A prior to be trained on, from a file; ModelError as `load_prior`."""
     frozen = load_prior(path, torch.device("cpu")).network
-    pairs = zip(_layers(prior), _layers(frozen), strict=True)
-    for (name, mine), (_, theirs) in pairs:
-        if mine.weight.shape != theirs.weight.shape:
-            raise ValueError(f"layer {name} has another size")
+    prior = Prior(frozen.bits, frozen.narrow, frozen.width, frozen.units, frozen.around)
+    for (_, mine), (_, theirs) in zip(_layers(prior), _layers(frozen), strict=True):
         mine.start_from(theirs)
+    return prior
 
 
 def _layers(prior: Prior) -> list[tuple[str, QuantLinear]]:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from nvcodec.errors import InputError
 from nvcodec.models.prior import Prior
-from nvcodec.models.prior_file import start_from
+from nvcodec.models.prior_file import thawed
 from nvcodec.models.registry import ModelError
 from nvcodec.train.checkpoint import load_checkpoint, saved_prior
+from nvcodec.train.finer import go_on_from
 
 _log = logging.getLogger(__name__)
 
@@ -66,14 +67,11 @@ def _load_prior(prior: Prior, saved: Mapping[str, Tensor] | Path, path: Path) ->
                      "gives it time to learn before bits have a price", path)
         return
     try:
-        if isinstance(saved, Path):
-            start_from(prior, saved)
-        else:
-            prior.load_state_dict(saved)
+        go_on_from(prior, thawed(saved).state_dict() if isinstance(saved, Path) else saved)
     except ModelError as error:
         raise InputError(f"{saved} is not a usable prior",
                          "reinstall it, or move it away") from error
-    except (RuntimeError, ValueError) as error:
+    except RuntimeError as error:
         raise InputError(f"{path} is of another architecture: its prior differs",
                          "start from weights of the same --model") from error
 

@@ -78,9 +78,14 @@ def test_payloads_do_not_depend_on_memory_layout():
 class PlainModel:
     """The context model of FORMAT.md, one bit at a time, as the page words it."""
 
-    def __init__(self, tokens):
+    def __init__(self, tokens, passes=PASSES):
+        self.passes = passes
         self.bits = ((tokens[..., None] >> np.arange(18)) & 1).astype(int)
         self.frames, self.height, self.width = tokens.shape
+
+    def number(self, y, x):
+        return next(n for n, (row, column, step) in enumerate(self.passes)
+                    if (y - row) % step == 0 and (x - column) % step == 0)
 
     def sign(self, t, y, x, i):
         if not (t >= 0 and 0 <= y < self.height and 0 <= x < self.width):
@@ -98,9 +103,9 @@ class PlainModel:
 
     def context(self, t, y, x, i):
         here = (t, y, x)
-        order = PASSES.index((y % 2, x % 2))
+        order = self.number(y, x)
         around = [(y + a, x + b) for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
-        early = {(v, u) for v, u in around if PASSES.index((v % 2, u % 2)) < order}
+        early = {(v, u) for v, u in around if self.number(v, u) < order}
         current = sum(self.vote((t, v, u), here, i) for v, u in early)
         if t == 0:
             a = self.sign(t, y, x, i - 2) + 1 if i > 1 else 1
@@ -113,7 +118,7 @@ class PlainModel:
         drift = sum(self.sign(*here, j) != self.sign(t - 1, y, x, j) for j in range(i))
         moved = sum(self.is_moved(t if p in early else t - 1, *p) for p in [*around, (y, x)])
         stir = 3 if moved == 0 else 2 if moved <= 2 else 1
-        if t == 1 and order == 0:
+        if t == 1 and not early:
             stir = 0
         if stir == 3:
             current = previous = 0
@@ -133,7 +138,7 @@ def test_contexts_and_probabilities_are_those_of_the_format_page(noise):
     ones = np.zeros((18, CONTEXTS), int)
     probabilities, expected = [], []
     for t in range(4):
-        for row, column in PASSES:
+        for row, column, _ in PASSES:
             places = [(y, x) for y in range(row, 5, 2) for x in range(column, 6, 2)]
             for i in range(18):
                 contexts = [plain.context(t, y, x, i) for y, x in places]
@@ -149,6 +154,26 @@ def test_contexts_and_probabilities_are_those_of_the_format_page(noise):
                 expected += coded
     _, body = open_payload(encode_tokens(tokens, CODER_TABLE, TABLE, qp))
     assert reference_decode(body, probabilities) == expected
+
+
+def test_contexts_in_more_passes_are_those_of_the_format_page():
+    """A learned prior's ten: the order changes, and with it what is known."""
+    passes = [(0, 0, 4), (2, 2, 4), (0, 2, 4), (2, 0, 4), (1, 1, 4), (3, 3, 4), (1, 3, 4),
+              (3, 1, 4), (0, 1, 2), (1, 0, 2)]
+    tokens = make_tokens((3, 6, 7), 3, noise=0.08)
+    plain, seen = PlainModel(tokens, passes), np.zeros(tokens.shape, int)
+
+    def visit(bit, place, contexts):
+        grid = np.stack(np.meshgrid(*(np.arange(n)[s] for n, s in
+                                      zip(tokens.shape[1:], place[1:], strict=True)),
+                                    indexing="ij"), -1).reshape(-1, 2)
+        expected = [plain.context(place[0], int(y), int(x), bit) for y, x in grid]
+        assert expected == contexts.tolist()
+        seen[place] += 1
+        return plain.bits[place][..., bit].reshape(-1).astype(np.uint8)
+
+    assert np.array_equal(code_tokens(tokens.shape, 18, visit, passes), tokens)
+    assert (seen == 18).all()
 
 
 def bits_per_token(tokens, table, qp=30):

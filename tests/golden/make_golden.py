@@ -64,15 +64,15 @@ def trained_table() -> StaticTable:
     return StaticTable.from_counts("golden8", counts)
 
 
-def small_prior(table: StaticTable) -> bytes:
-    """A prior file of 8 bits whose weights follow a formula."""
+def small_prior(table: StaticTable, around: int = 0) -> bytes:
+    """A prior file of 8 bits whose weights follow a formula; four passes, or ten with `around`."""
     import torch
 
     from nvcodec.models.prior import Prior
     from nvcodec.models.prior_file import prior_bytes
     from nvcodec.models.quant import QuantLinear
 
-    prior = Prior(8, 8, 12, 8)
+    prior = Prior(8, 8, 12, 8, around)
     for number, layer in enumerate(m for m in prior.modules() if isinstance(m, QuantLinear)):
         old = layer.integers()
         weight, bias = (np.arange(v.numel(), dtype=np.int64) for v in old.values())
@@ -84,25 +84,26 @@ def small_prior(table: StaticTable) -> bytes:
     return prior_bytes(prior, table.sha256.hex())
 
 
-def learned_coder() -> TokenCoder:
-    """Coder 2 on this folder's prior."""
+def learned_coder(name: str = "learned8") -> TokenCoder:
+    """Coder 2 on one of this folder's priors."""
     import torch
 
     from nvcodec.codec.coders import TokenCoder
     from nvcodec.codec.learned import LearnedPrior
     from nvcodec.models.prior_file import load_prior
 
-    file = load_prior(HERE / "v1_learned8.prior.safetensors", torch.device("cpu"))
+    file = load_prior(HERE / f"v1_{name}.prior.safetensors", torch.device("cpu"))
     table = StaticTable.load(HERE / "v1_table8.table")
     prior = LearnedPrior(file.network, table, file.p1.numpy().astype(np.int64), file.hints.numpy())
     return TokenCoder(CODER_LEARNED, 8, prior=prior)
 
 
-def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
+def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1),
+                   name: str = "learned8") -> tuple[bytes, str]:
     """A stream of coder 2 and the SHA-256 of its tokens."""
-    coder = learned_coder()
-    sha256 = hashlib.sha256((HERE / "v1_learned8.prior.safetensors").read_bytes()).digest()
-    named = {"prior": "golden8", "prior_sha256": sha256}
+    coder = learned_coder(name)
+    sha256 = hashlib.sha256((HERE / f"v1_{name}.prior.safetensors").read_bytes()).digest()
+    named = {"prior": "fine8" if name == "fine8" else "golden8", "prior_sha256": sha256}
     return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings)
 
 
@@ -166,14 +167,16 @@ def main() -> None:
     trained = HERE / "v1_table8.table"
     if not trained.exists():
         trained_table().save(trained)
-    prior = HERE / "v1_learned8.prior.safetensors"
-    if not prior.exists():
-        prior.write_bytes(small_prior(StaticTable.load(trained)))
+    for name, around in (("learned8", 0), ("fine8", 6)):
+        prior = HERE / f"v1_{name}.prior.safetensors"
+        if not prior.exists():
+            prior.write_bytes(small_prior(StaticTable.load(trained), around))
     streams = {
         "v1_raw.mvt": partial(make_stream, CODER_RAW, 18, None),
         "v1_table8.mvt": partial(make_stream, CODER_TABLE, 8, StaticTable.load(trained)),
         "v1_table18.mvt": partial(make_stream, CODER_TABLE, 18, formula_table()),
         "v1_learned8.mvt": learned_stream,
+        "v1_fine8.mvt": partial(learned_stream, name="fine8"),
         "v2_learned8.mvt": partial(learned_stream, (2, 4, 1, 2)),
         "v3_learned8.mvt": partial(learned_stream, (0.5, 0.5, 2, 1)),
     }

@@ -29,7 +29,7 @@ def table_of(header):
 
 def decoder_of(header):
     if header.coder == CODER_LEARNED:
-        return learned_coder().decode
+        return learned_coder("fine8" if header.prior == "fine8" else "learned8").decode
     table = table_of(header)
     check_table(header, table)
     return lambda payload, shape, qp: decode_tokens(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvcodec.models.prior import PASSES, Prior, TokenState, known_taps
+from nvcodec.models.prior import FINE_PASSES, PASSES, Prior, TokenState, known_taps
 from nvcodec.models.prior_file import (
     hint_table,
     load_prior,
@@ -25,10 +25,14 @@ from nvcodec.models.registry import ModelError
 BITS = 8
 
 
-def small_prior(seed: int = 0) -> Prior:
+#: Of the layer over what is known of a frame: none, so four passes, or some, so ten.
+both = pytest.mark.parametrize("around", [0, 10])
+
+
+def small_prior(seed: int = 0, around: int = 10) -> Prior:
     """Random weights, none of them near zero only."""
     torch.manual_seed(seed)
-    prior = Prior(BITS, 12, 20, 16)
+    prior = Prior(BITS, 12, 20, 16, around)
     with torch.no_grad():
         for p in prior.parameters():
             p.add_(torch.randn_like(p) * 0.2)
@@ -50,33 +54,39 @@ def hints(shape: tuple[int, ...], seed: int = 2) -> torch.Tensor:
     return torch.randint(-512, 513, (*shape, BITS), generator=draw) / 64
 
 
-def test_stored_integers_compute_what_training_computed(tmp_path: Path) -> None:
-    prior = small_prior()
+@both
+def test_stored_integers_compute_what_training_computed(around: int, tmp_path: Path) -> None:
+    prior = small_prior(around=around)
     exact = frozen(prior, tmp_path)
     q, qp, h = signs((2, 3, 5, 6)), torch.tensor([3, 60]), hints((2, 3, 5, 6))
     with torch.no_grad():
         assert torch.equal(prior(q, qp, h), exact(q, qp, h))
 
 
-def test_bit_by_bit_equals_all_at_once(tmp_path: Path) -> None:
-    exact = frozen(small_prior(), tmp_path)
-    q, qp, h = signs((1, 1, 4, 4)), torch.tensor([17]), hints((1, 1, 4, 4))
+@both
+@pytest.mark.parametrize("size", [(4, 4), (1, 1), (2, 3), (7, 9)])
+def test_bit_by_bit_equals_all_at_once(around: int, size: tuple[int, int], tmp_path: Path) -> None:
+    exact = frozen(small_prior(around=around), tmp_path)
+    q, qp, h = signs((1, 1, *size)), torch.tensor([17]), hints((1, 1, *size))
     whole = exact(q, qp, h)[0]
     nothing = torch.zeros_like(q[0])
     past = exact.past(nothing, nothing, qp)
-    for number, (row, column) in enumerate(PASSES):
+    for number, (row, column, step) in enumerate(exact.passes):
+        here = (slice(None), slice(row, None, step), slice(column, None, step))
+        if not q[0][here].numel():
+            continue
         state = TokenState(exact, *exact.pass_context(number, past, q[0], qp))
         for bit in range(BITS):
-            got = to_levels(state.logits(bit, h[0, :, row::2, column::2, bit].reshape(-1)))
-            assert torch.equal(got, whole[:, row::2, column::2, bit].reshape(-1))
-            state.learn(bit, q[0, :, row::2, column::2, bit].reshape(-1))
+            got = to_levels(state.logits(bit, h[0][here][..., bit].reshape(-1)))
+            assert torch.equal(got, whole[here][..., bit].reshape(-1))
+            state.learn(bit, q[0][here][..., bit].reshape(-1))
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**31))
-def test_order_of_sums_changes_nothing(seed: int) -> None:
+@given(seed=st.integers(0, 2**31), around=st.sampled_from([0, 10]))
+def test_order_of_sums_changes_nothing(seed: int, around: int) -> None:
     """Every matrix product of the network, summed in another order and in two parts."""
-    prior = small_prior(seed % 7)
+    prior = small_prior(seed % 7, around)
     for layer in prior.modules():
         if isinstance(layer, QuantLinear):
             layer.load_integers(*layer.integers().values())
@@ -107,15 +117,16 @@ def test_order_of_sums_changes_nothing(seed: int) -> None:
         assert torch.equal(prior(q, qp, h), expected)
 
 
-def test_no_bit_sees_a_later_one(tmp_path: Path) -> None:
+@both
+def test_no_bit_sees_a_later_one(around: int, tmp_path: Path) -> None:
     """Change one bit of one token: only bits that are coded after it may notice."""
-    exact = frozen(small_prior(), tmp_path)
+    exact = frozen(small_prior(around=around), tmp_path)
     shape = (1, 3, 6, 6)
     q, qp = signs(shape), torch.tensor([30])
     order = torch.zeros(3, 6, 6, BITS)
-    for number, (row, column) in enumerate(PASSES):
+    for number, (row, column, step) in enumerate(exact.passes):
         for bit in range(BITS):
-            order[:, row::2, column::2, bit] = number * BITS + bit
+            order[:, row::step, column::step, bit] = number * BITS + bit
     order += (torch.arange(3) * 100)[:, None, None, None]
     base = exact(q, qp)
     for place in ((0, 2, 3, 0), (1, 3, 3, 4), (1, 1, 2, 7), (2, 0, 0, 2)):
@@ -127,10 +138,31 @@ def test_no_bit_sees_a_later_one(tmp_path: Path) -> None:
 
 
 def test_taps_of_a_pass_lie_in_earlier_ones() -> None:
-    assert [len(known_taps(n)) for n in range(4)] == [0, 4, 12, 16]
+    assert [len(known_taps(PASSES, n)) for n in range(4)] == [0, 4, 12, 16]
+    assert [len(known_taps(FINE_PASSES, n)) for n in range(10)] == [
+        0, 4, 4, 8, 16, 20, 20, 24, 12, 16]
 
 
-@pytest.mark.parametrize("name", ["past_in", "past_out", "here.2", "mix", "start", "out"])
+@pytest.mark.parametrize("passes", [PASSES, FINE_PASSES])
+def test_passes_hold_every_position_once_and_are_alike_all_over(
+        passes: tuple[tuple[int, int, int], ...]) -> None:
+    """Taps are found at a pass's first position, and hold for all of them."""
+    order = torch.full((16, 16), -1)
+    for number, (row, column, step) in enumerate(passes):
+        assert (order[row::step, column::step] == -1).all()
+        order[row::step, column::step] = number
+    assert (order >= 0).all()
+    for number, (row, column, step) in enumerate(passes):
+        taps = known_taps(passes, number)
+        for y in range(row + 4, 12, step):
+            for x in range(column + 4, 12, step):
+                known = {(int(v) - y, int(u) - x) for v, u in (order < number).nonzero()}
+                reach = 2 if step == 2 else 3
+                assert set(taps) == {(v, u) for v, u in known if max(abs(v), abs(u)) <= reach}
+
+
+@pytest.mark.parametrize("name", ["past_in", "past_out", "around_in.1", "here.2", "here.9", "mix",
+                                  "start", "out"])
 def test_a_layer_that_could_overflow_is_refused_by_name(name: str, tmp_path: Path) -> None:
     prior = small_prior()
     with torch.no_grad():
@@ -159,9 +191,10 @@ def test_tables_are_monotone_and_symmetric() -> None:
     assert (np.diff(hint.astype(int)) >= 0).all() and np.array_equal(hint, -hint[::-1])
 
 
-def test_training_reaches_every_weight() -> None:
-    prior = small_prior()
-    q, h = signs((2, 3, 6, 6)), hints((2, 3, 6, 6)) / 8
+@both
+def test_training_reaches_every_weight(around: int) -> None:
+    prior = small_prior(around=around)
+    q, h = signs((2, 3, 9, 9)), hints((2, 3, 9, 9)) / 8
     prior(q, torch.tensor([1, 50]), h).square().mean().backward()
     unused = {"hint.bias"}  # a hint adds to hidden units that have a bias already
     for name, p in prior.named_parameters():
