@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nvcodec.cli import options
+
+if TYPE_CHECKING:
+    from nvcodec.train.prior import PriorSpec
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -59,6 +63,8 @@ def _lengths(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ..
 @click.option("--rdo", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Strength of rate-distortion optimized signs that a release has, and that the "
               "other stages train with, under the table and prior in OUTPUT or beside --init.")
+@click.option("--parts", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Prior: parts of each clip to learn from, at a qp each.")
 @click.option("--card", type=FILE, help="Release: JSON object of facts for the index (data, ...).")
 @options.device
 @options.talk
@@ -66,9 +72,8 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
             steps: int | None, batch: int, frames: tuple[int, ...], size: int, lr: float | None,
             seed: int, init: Path | None, freeze_encoder: bool, resume: bool, compiled: bool,
             cache: Path | None, lpips_weights: Path | None, save_minutes: float,
-            eval_minutes: float, name: str | None, default_qp: int, rdo: float,
-            card: Path | None, device: str,
-            as_json: bool, quiet: bool, verbose: int) -> None:
+            eval_minutes: float, name: str | None, default_qp: int, rdo: float, parts: int,
+            card: Path | None, device: str, as_json: bool, quiet: bool, verbose: int) -> None:
     """Train a tokenizer on folders of videos and pictures, or release a trained one.
 
     Several GPUs: torchrun --nproc-per-node N -m nvcodec train ...
@@ -86,8 +91,11 @@ def command(data: tuple[Path, ...], out: Path, stage: str, model: str, recipe: s
         options.tell([f"wrote {index}; use it with NVCODEC_MODELS={index.parent}"], quiet)
         return
     if stage == "prior":
-        _train_prior(data, out, name or model, cache, minutes, steps, lr, seed, rdo, device,
-                     as_json, quiet)
+        from nvcodec.train.prior import PriorSpec
+
+        _train_prior(data, out, name or model, cache,
+                     PriorSpec(minutes=minutes, steps=steps, lr=lr or PriorSpec.lr, seed=seed,
+                               parts=parts), rdo, device, as_json, quiet)
         return
     if stage == "mean":
         _take_mean(out, init, quiet)
@@ -125,14 +133,11 @@ def _take_mean(run: Path, init: Path | None, quiet: bool) -> None:
 
 
 def _train_prior(data: tuple[Path, ...], run: Path, name: str, cache: Path | None,
-                 minutes: float, steps: int | None, lr: float | None, seed: int, rdo: float,
-                 device: str, as_json: bool, quiet: bool) -> None:
+                 spec: PriorSpec, rdo: float, device: str, as_json: bool, quiet: bool) -> None:
     from nvcodec.codec.plain import plain_errors
     from nvcodec.codec.prior_stage import train_prior
     from nvcodec.models.device import pick_device
-    from nvcodec.train.prior import PriorSpec
 
-    spec = PriorSpec(minutes=minutes, steps=steps, lr=lr or PriorSpec.lr, seed=seed)
     with plain_errors("train"), options.Bar(quiet) as bar:
         figures = train_prior(run, name, data, cache or run / "cache", spec, pick_device(device),
                               rdo, bar)

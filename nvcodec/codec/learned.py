@@ -50,9 +50,9 @@ class LearnedPrior:
 class _Walk:
     """One segment on its way through the prior, as `bitstream.code_frames` calls it."""
 
-    def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int,
-                 choose: Choose) -> None:
-        self.prior, self.choose = prior, choose
+    def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int, choose: Choose,
+                 threads: int) -> None:
+        self.prior, self.choose, self.threads = prior, choose, threads
         self.statistics = bitstream.Statistics(prior.table, qp)
         network = prior.network
         self.device = network.mix.weight.device
@@ -65,7 +65,8 @@ class _Walk:
     def __call__(self, bit: int, place: Place, contexts: NDArray[np.int64]) -> Bits:
         """Code one bit of one pass."""
         if bit == 0:
-            self._begin(place)
+            with _threads(self.threads):
+                self._begin(place)
         table_p1 = self.statistics.p1(bit, contexts)
         hints = torch.from_numpy(self.hints[table_p1 >> 4]).to(self.device)
         levels = self.state.logits(bit, hints).mul_(2.0**LOGIT_BITS).floor_()
@@ -95,31 +96,29 @@ class _Walk:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch's operations of the calling thread stay on it.
-
-    A walk is thousands of small ones: sharing them out costs more processor time than it saves
-    seconds, and the network works beside it.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _threads(count: int) -> Iterator[None]:
+    """Torch's operations of the calling thread are shared out among `count` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
-def walk_frames(prior: LearnedPrior, size: tuple[int, int], qp: int,
-                choose: Choose) -> Iterator[Tokens]:
+def walk_frames(prior: LearnedPrior, size: tuple[int, int], qp: int, choose: Choose,
+                threads: int = 1) -> Iterator[Tokens]:
     """Go through grids of `size` H', W' in coding order, a latent frame each time one is asked for.
 
-    Gives its tokens uint32 [H', W'] as `choose`'s answers make them. There is no end.
+    Gives its tokens uint32 [H', W'] as `choose`'s answers make them. There is no end. `threads`
+    share what a pass knows before its first bit. All else keeps to one: those operations are many
+    and small, and sharing them out costs more processor time than it saves seconds.
     """
     with torch.inference_mode():
-        steps = _Walk(prior, size, qp, choose)
+        steps = _Walk(prior, size, qp, choose, threads)
     frames = bitstream.code_frames(size, prior.network.bits, steps, prior.network.passes)
     while True:
-        with _one_thread(), torch.inference_mode():  # not for what happens between two frames
+        with _threads(1), torch.inference_mode():  # not for what happens between two frames
             frame = next(frames)
         yield frame
 
@@ -180,7 +179,8 @@ class SignCoder:
                  reach: float = 0.0) -> None:
         self.strength, self.reach = strength, reach
         self._encoder = bitstream.BitEncoder()
-        self._frames = walk_frames(prior, size, qp, self._pick)
+        # The network waits for these signs, so that its threads are free.
+        self._frames = walk_frames(prior, size, qp, self._pick, torch.get_num_threads())
         self._planes: NDArray[np.float32]
         self._tokens: list[Tokens] = []
 

@@ -45,11 +45,11 @@ def train_prior(run: Path, name: str, data: Sequence[Path], cache: Path, spec: P
     if int8.is_fast(device):  # the tokens that the codec will make here
         int8.convert(model, crop_ranges(state, model, pool))
     signs = sent_tokens(run, rdo) if rdo else None
-    grids = _grids(run / "grids.npz", model, pool.videos, signs, listen)
+    grids = _grids(run / "grids.npz", model, pool.videos, spec.parts, signs, listen)
     table = fit_table(name, grids, model.config.token_bits)
     prior = _start(state, run / WEIGHTS)
     examples = _examples(grids, table, prior.passes, listen)
-    held = _examples(_grids(run / "held.npz", model, pool.held, signs, listen), table,
+    held = _examples(_grids(run / "held.npz", model, pool.held, 1, signs, listen), table,
                      prior.passes, ignore)
     trainer = PriorTrainer(prior, examples, spec, device)
     trainer.train(run / "prior.jsonl", lambda done: listen(Progress(int(100 * done), 100, None,
@@ -93,10 +93,10 @@ def table_bits(examples: Sequence[Example], table: bitstream.StaticTable) -> flo
     return 8 * size / max(1, sum(e.tokens.size for e in examples))
 
 
-def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], signs: SentTokens | None,
-           listen: Listener) -> list[Grid]:
+def _grids(path: Path, model: Tokenizer, clips: Sequence[Frames], parts: int,
+           signs: SentTokens | None, listen: Listener) -> list[Grid]:
     # Few clips are coded at several qp each, so that the statistics of every qp see some.
-    return cached_grids(path, model, clips, max(1, 8 // max(1, len(clips))), signs,
+    return cached_grids(path, model, clips, max(parts, 8 // max(1, len(clips))), signs,
                         signs.key if signs else b"",
                         tell=lambda i, n: listen(Progress(i, n, None, "encode clips")))
 

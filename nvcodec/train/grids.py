@@ -22,6 +22,8 @@ from nvcodec.video.atomic import atomic_output
 
 #: Frames that go through the encoder at once, after the first.
 STEP = 8
+#: Frames, rows and columns of a clip's part, at most.
+FRAMES, HEIGHT, WIDTH = 33, 352, 480
 Tell = Callable[[int, int], None]
 
 
@@ -33,21 +35,30 @@ class Grid:
     qp: int
 
 
-def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, frames: int = 33,
-                 seed: int = 0, signs: Signs | None = None,
-                 tell: Tell = lambda *_: None) -> list[Grid]:
-    """Each clip (uint8 [T, H, W, 3], its first `frames`) at `each` qp, spread evenly over 0..63.
+def encode_grids(model: Tokenizer, clips: Sequence[Frames], each: int = 1, seed: int = 0,
+                 signs: Signs | None = None, tell: Tell = lambda *_: None) -> list[Grid]:
+    """`each` parts of every clip (uint8 [T, H, W, 3]), at qp spread evenly over 0..63.
 
-    The first qp of clip i is a fixed permutation's, so that few clips cover all qp.
+    The first part is the clip's first frames, the others come from anywhere in it; a quarter of
+    those has every second frame, as segments that leave frames out. The first qp of clip i is a
+    fixed permutation's, so that few clips cover all qp.
     """
     out = []
     for i, clip in enumerate(clips):
-        first = (37 * (i + seed) + 5) % 64
+        first, draw = (37 * (i + seed) + 5) % 64, np.random.default_rng((seed, i))
         for k in range(each):
             qp = (first + k * 64 // each) % 64
-            out.append(Grid(tokens_of(model, clip[:frames], qp, signs), qp))
+            part = _anywhere(clip[::1 + ((i + k) % 4 == 0)], draw) if k else clip[:FRAMES]
+            out.append(Grid(tokens_of(model, part, qp, signs), qp))
         tell(i + 1, len(clips))
     return out
+
+
+def _anywhere(clip: Frames, draw: np.random.Generator) -> Frames:
+    """Some part of a clip [T, H, W, 3], as large as it may be."""
+    sides = zip(clip.shape, (FRAMES, HEIGHT, WIDTH), strict=False)
+    starts = [(int(draw.integers(max(1, there - most + 1))), most) for there, most in sides]
+    return clip[tuple(slice(start, start + most) for start, most in starts)]
 
 
 def tokens_of(model: Tokenizer, clip: Frames, qp: int,

@@ -45,7 +45,8 @@ class Example:
 class PriorSpec:
     """How the prior is trained. A window is `window` x `window` tokens over the whole clip.
 
-    `warmup` is in steps; `lr_end` is the floor of the cosine schedule, as a share of `lr`.
+    `warmup` is in steps; `lr_end` is the floor of the cosine schedule, as a share of `lr`. `parts`
+    of each clip are coded to learn from.
     """
 
     minutes: float = 15.0
@@ -58,6 +59,7 @@ class PriorSpec:
     lr_end: float = 0.02
     ema: float = 0.995
     seed: int = 0
+    parts: int = 1
 
 
 class PriorTrainer:
