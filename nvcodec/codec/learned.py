@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import bitstream
-from nvcodec.models.prior import Pass, Prior, TokenState
+from nvcodec.models.prior import Pass, Prior, Surroundings, TokenState
 from nvcodec.models.quant import LOGIT_BITS, LOGIT_LEVELS
 
 Tokens: TypeAlias = NDArray[np.uint32]
@@ -50,23 +50,25 @@ class LearnedPrior:
 class _Walk:
     """One segment on its way through the prior, as `bitstream.code_frames` calls it."""
 
-    def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int, choose: Choose,
-                 threads: int) -> None:
-        self.prior, self.choose, self.threads = prior, choose, threads
+    target: torch.Tensor
+    known: Surroundings | None
+
+    def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int,
+                 choose: Choose) -> None:
+        self.prior, self.choose = prior, choose
         self.statistics = bitstream.Statistics(prior.table, qp)
         network = prior.network
         self.device = network.mix.weight.device
         self.qp = torch.tensor([qp], device=self.device)
         self.now = torch.zeros(1, *size, network.bits, device=self.device)
         self.before, self.earlier = torch.zeros_like(self.now), torch.zeros_like(self.now)
-        self.frame = -1
+        self.size, self.frame, self.number = size, -1, -1
         self.hints = prior.hints.astype(np.float32) / 2**LOGIT_BITS
 
     def __call__(self, bit: int, place: Place, contexts: NDArray[np.int64]) -> Bits:
         """Code one bit of one pass."""
         if bit == 0:
-            with _threads(self.threads):
-                self._begin(place)
+            self._begin(place)
         table_p1 = self.statistics.p1(bit, contexts)
         hints = torch.from_numpy(self.hints[table_p1 >> 4]).to(self.device)
         levels = self.state.logits(bit, hints).mul_(2.0**LOGIT_BITS).floor_()
@@ -84,41 +86,50 @@ class _Walk:
         frame, rows, columns = place
         network = self.prior.network
         if frame != self.frame:
-            if self.frame >= 0:
-                self.earlier, self.before = self.before, self.now
-                self.now = torch.zeros_like(self.now)
-            self.frame = frame
-            self.past = network.past(self.before, self.earlier, self.qp)
+            self._next_frame(frame)
+        elif self.known is not None:
+            self.known.learn(self.number, self.target)
         self.target = self.now[:, rows, columns]
-        number = network.passes.index((rows.start, columns.start, rows.step))
+        self.number = network.passes.index((rows.start, columns.start, rows.step))
         self.state = TokenState(network, *network.pass_context(
-            number, self.past, self.now, self.qp))
+            self.number, self.past, self.now, self.qp, self.known))
+
+    def _next_frame(self, frame: int) -> None:
+        network = self.prior.network
+        if self.frame >= 0:
+            self.earlier, self.before = self.before, self.now
+            self.now = torch.zeros_like(self.now)
+        self.frame = frame
+        self.past = network.past(self.before, self.earlier, self.qp)
+        self.known = Surroundings(network, self.size) if network.around else None
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Torch's operations of the calling thread are shared out among `count` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _one_thread() -> Iterator[None]:
+    """Torch's operations of the calling thread stay on it.
+
+    A walk is thousands of small ones: sharing them out costs more processor time than it saves
+    seconds, and the network works beside it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
-def walk_frames(prior: LearnedPrior, size: tuple[int, int], qp: int, choose: Choose,
-                threads: int = 1) -> Iterator[Tokens]:
+def walk_frames(prior: LearnedPrior, size: tuple[int, int], qp: int,
+                choose: Choose) -> Iterator[Tokens]:
     """Go through grids of `size` H', W' in coding order, a latent frame each time one is asked for.
 
-    Gives its tokens uint32 [H', W'] as `choose`'s answers make them. There is no end. `threads`
-    share what a pass knows before its first bit. All else keeps to one: those operations are many
-    and small, and sharing them out costs more processor time than it saves seconds.
+    Gives its tokens uint32 [H', W'] as `choose`'s answers make them. There is no end.
     """
     with torch.inference_mode():
-        steps = _Walk(prior, size, qp, choose, threads)
+        steps = _Walk(prior, size, qp, choose)
     frames = bitstream.code_frames(size, prior.network.bits, steps, prior.network.passes)
     while True:
-        with _threads(1), torch.inference_mode():  # not for what happens between two frames
+        with _one_thread(), torch.inference_mode():  # not for what happens between two frames
             frame = next(frames)
         yield frame
 
@@ -179,8 +190,7 @@ class SignCoder:
                  reach: float = 0.0) -> None:
         self.strength, self.reach = strength, reach
         self._encoder = bitstream.BitEncoder()
-        # The network waits for these signs, so that its threads are free.
-        self._frames = walk_frames(prior, size, qp, self._pick, torch.get_num_threads())
+        self._frames = walk_frames(prior, size, qp, self._pick)
         self._planes: NDArray[np.float32]
         self._tokens: list[Tokens] = []
 

@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvcodec.models.prior import FINE_PASSES, PASSES, Prior, TokenState, known_taps
+from nvcodec.models.prior import (
+    FINE_PASSES,
+    PASSES,
+    Prior,
+    Surroundings,
+    TokenState,
+    known_taps,
+)
 from nvcodec.models.prior_file import (
     hint_table,
     load_prior,
@@ -70,16 +77,18 @@ def test_bit_by_bit_equals_all_at_once(around: int, size: tuple[int, int], tmp_p
     q, qp, h = signs((1, 1, *size)), torch.tensor([17]), hints((1, 1, *size))
     whole = exact(q, qp, h)[0]
     nothing = torch.zeros_like(q[0])
-    past = exact.past(nothing, nothing, qp)
+    past, known = exact.past(nothing, nothing, qp), Surroundings(exact, size) if around else None
     for number, (row, column, step) in enumerate(exact.passes):
         here = (slice(None), slice(row, None, step), slice(column, None, step))
         if not q[0][here].numel():
             continue
-        state = TokenState(exact, *exact.pass_context(number, past, q[0], qp))
+        state = TokenState(exact, *exact.pass_context(number, past, q[0], qp, known))
         for bit in range(BITS):
             got = to_levels(state.logits(bit, h[0][here][..., bit].reshape(-1)))
             assert torch.equal(got, whole[here][..., bit].reshape(-1))
             state.learn(bit, q[0][here][..., bit].reshape(-1))
+        if known is not None:
+            known.learn(number, q[0][here])
 
 
 @settings(max_examples=15, deadline=None)
