@@ -64,7 +64,7 @@ def test_search_finds_what_lies_beside_a_leap(rate: Callable[[float], float], pa
         search.tell(qp, leaping(qp))
     got, edges = search.seen[search.best], (leaping(0), leaping(-1e-9))
     if 1.01 * edges[0] < wish < 0.99 * edges[1]:
-        assert -HAIR <= search.best <= 0 and len(search.seen) <= search.most
+        assert abs(search.best) <= HAIR and len(search.seen) <= search.most
         assert abs(math.log(got / wish)) <= min(abs(math.log(e / wish)) for e in edges) + 0.001
     else:
         assert got == pytest.approx(wish, 0.011)
@@ -79,7 +79,7 @@ def test_search_stands_noise(rate: Callable[[float], float], part: float, start:
 
     wish = rate(MAX_QP) * (rate(0) / rate(MAX_QP)) ** part
     size = run(QpSearch(Band(0.99 * wish, 1.01 * wish), start), noisy)
-    assert abs(math.log2(size / wish)) <= noise + 0.015
+    assert abs(math.log2(size / wish)) <= noise + 0.03  # 2%, should it run out of measures
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=30), st.floats(0.01, 1.0),
