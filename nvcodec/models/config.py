@@ -115,8 +115,7 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(8,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, keeps=True, qp_width=16,
-            prior_widths=(16, 24, 16), prior_around=12,
+            time_down_side=1, memory=True, keeps=True, qp_width=16, prior_widths=(16, 24, 16),
         ),
         ModelConfig(
             name="s",

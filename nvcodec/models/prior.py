@@ -14,6 +14,7 @@ nothing is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,8 @@ FINE_PASSES: tuple[Pass, ...] = ((0, 0, 4), (2, 2, 4), (0, 2, 4), (2, 0, 4),
 REACH = {2: 2, 4: 3}
 
 
-def known_taps(passes: Sequence[Pass], number: int) -> tuple[tuple[int, int], ...]:
+@cache
+def known_taps(passes: tuple[Pass, ...], number: int) -> tuple[tuple[int, int], ...]:
     """Steps (down, right) within reach of a pass's positions to those of earlier passes."""
     row, column, step = passes[number]
     reach = range(-REACH[step], REACH[step] + 1)
@@ -77,10 +79,11 @@ class Prior(nn.Module):
         self.near = nn.ModuleList(
             QuantLinear(bits * len(known_taps(self.passes, n)), width, kind=SIGNS) for n in later)
         self.here = nn.ModuleList(QuantLinear(width, width, qp=True) for _ in self.passes)
-        if around:
-            self.around_in = nn.ModuleList(
-                QuantLinear(9 * (bits + 1), around, kind=SIGNS) for _ in (1, 2))
-            self.around_out = nn.ModuleList(QuantLinear(9 * around, width) for _ in later)
+        # Of all rows and columns, and of every second one; none where there is no such layer.
+        self.around_in = nn.ModuleList(
+            QuantLinear(9 * (bits + 1), around, kind=SIGNS) for _ in (1, 2) if around)
+        self.around_out = nn.ModuleList(
+            QuantLinear(9 * around, width) for _ in later if around)
         self.mix = QuantLinear(width, width)
         self.start = QuantLinear(width, units)
         self.direct = QuantLinear(width, bits, shift=7, qp=True)
@@ -191,19 +194,16 @@ class Prior(nn.Module):
         """Raise ValueError, naming the layer, where an accumulator could reach 2**24 units."""
         self.past_in.check("past_in", ())
         self.past_out.check("past_out", ())
-        for i, layer in enumerate(self.around_in if self.around else ()):
+        for i, layer in enumerate(self.around_in):
             layer.check(f"around_in.{i}", ())  # type: ignore[operator]
         for number, here in enumerate(self.here):
-            added = [layers[number - 1] for layers in self._beside_here() if number]
-            here.check(f"here.{number}", added)  # type: ignore[operator]
+            beside = [layers[number - 1] for layers in (self.near, self.around_out)
+                      if number and layers]
+            here.check(f"here.{number}", beside)  # type: ignore[operator]
         self.mix.check("mix", ())
         self.start.check("start", (self.own, self.hint))
         self.direct.check("direct", ())
         self.out.check("out", (self.direct,))  # and a hint, of at most 2**15 units
-
-    def _beside_here(self) -> list[nn.ModuleList]:
-        """Layers of all passes but the first whose sums join that of `here`."""
-        return [self.near, *([self.around_out] if self.around else [])]
 
 
 class Surroundings:
@@ -287,4 +287,3 @@ def _neighbours(x: Tensor) -> Tensor:
     h, w = x.shape[1:3]
     x = F.pad(x, (0, 0, 1, 1, 1, 1))
     return torch.cat([x[:, i:i + h, j:j + w] for i in range(3) for j in range(3)], dim=-1)
-

@@ -4,8 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from make_golden import HERE, formula_table, learned_coder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from make_golden import HERE, formula_table, learned_coder, make_grid
 
 from bitstream import (
     CODER_LEARNED,
@@ -18,6 +21,7 @@ from bitstream import (
 )
 
 SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1]}
+CODERS = {name: learned_coder(name) for name in ("learned8", "fine8")}
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
 
@@ -29,7 +33,7 @@ def table_of(header):
 
 def decoder_of(header):
     if header.coder == CODER_LEARNED:
-        return learned_coder("fine8" if header.prior == "fine8" else "learned8").decode
+        return CODERS["fine8" if header.prior == "fine8" else "learned8"].decode
     table = table_of(header)
     check_table(header, table)
     return lambda payload, shape, qp: decode_tokens(
@@ -68,3 +72,11 @@ def test_stored_streams_decode(name):
 
 def test_every_stream_is_listed():
     assert {path.name for path in HERE.glob("*.mvt")} == set(GOLDEN)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shape=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)),
+       seed=st.integers(0, 99), qp=st.integers(0, 63), name=st.sampled_from(["learned8", "fine8"]))
+def test_both_priors_code_any_grid(shape, seed, qp, name):
+    coder, grid = CODERS[name], make_grid(shape, seed, 8)
+    assert np.array_equal(coder.decode(coder.encode(grid, qp), shape, qp), grid)
