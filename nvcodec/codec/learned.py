@@ -61,7 +61,8 @@ class _Walk:
         self.device = network.mix.weight.device
         self.qp = torch.tensor([qp], device=self.device)
         self.now = torch.zeros(1, *size, network.bits, device=self.device)
-        self.before, self.earlier = torch.zeros_like(self.now), torch.zeros_like(self.now)
+        #: The last one first.
+        self.before = [torch.zeros_like(self.now) for _ in range(network.frames)]
         self.size, self.frame, self.number = size, -1, -1
         self.hints = prior.hints.astype(np.float32) / 2**LOGIT_BITS
 
@@ -92,15 +93,15 @@ class _Walk:
         self.target = self.now[:, rows, columns]
         self.number = network.passes.index((rows.start, columns.start, rows.step))
         self.state = TokenState(network, *network.pass_context(
-            self.number, self.past, self.now, self.qp, self.known))
+            self.number, self.past[:, rows, columns], self.now, self.qp, self.known))
 
     def _next_frame(self, frame: int) -> None:
         network = self.prior.network
         if self.frame >= 0:
-            self.earlier, self.before = self.before, self.now
+            self.before = [self.now, *self.before[:-1]]
             self.now = torch.zeros_like(self.now)
         self.frame = frame
-        self.past = network.past(self.before, self.earlier, self.qp)
+        self.past = network.past(self.before, self.qp)
         self.known = Surroundings(network, self.size) if network.around else None
 
 

@@ -111,8 +111,7 @@ def _examples(grids: Sequence[Grid], table: bitstream.StaticTable, passes: Seque
 
 
 def _start(state: Mapping[str, Any], weights: Path) -> Prior:
-    config = CONFIGS[state["spec"]["model"]]
-    prior = Prior(config.token_bits, *config.prior_widths, config.prior_around)
+    prior = Prior.of(CONFIGS[state["spec"]["model"]])
     if weights.exists():
         go_on_from(prior, load_checkpoint(weights))
     elif saved := saved_prior(state):

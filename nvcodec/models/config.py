@@ -69,6 +69,9 @@ class ModelConfig:
     prior_widths: Triple = (64, 128, 64)
     #: Its layer over what is known of the same latent frame; 0 means it has none.
     prior_around: int = 0
+    #: Latent frames before that it sees, and bits of its weights' fractions at most.
+    prior_frames: int = 2
+    prior_finest: int = 9
 
     def __post_init__(self) -> None:
         stages = len(self.strides) + 1
@@ -124,7 +127,8 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d", "2d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(16,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, moves=True, qp_width=64, prior_around=64,
+            time_down_side=1, memory=True, moves=True, qp_width=64, prior_widths=(96, 192, 96),
+            prior_around=96, prior_frames=4, prior_finest=8,
         ),
         ModelConfig(
             name="b",
@@ -133,7 +137,8 @@ CONFIGS: dict[str, ModelConfig] = {
             block_kinds=("2d", "2d+1d", "2d+1d", "2d+1d"),
             strides=((1, 2, 2), (2, 1, 1), (2, 1, 1)),
             patch=4, head_channels=(48,), edge_kernel=(1, 3, 3), up_kernel=(1, 1, 1),
-            time_down_side=1, memory=True, moves=True, qp_width=128, prior_around=64,
+            time_down_side=1, memory=True, moves=True, qp_width=128, prior_widths=(96, 192, 96),
+            prior_around=96, prior_frames=4, prior_finest=8,
         ),
         ModelConfig(
             name="magvit2",

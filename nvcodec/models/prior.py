@@ -6,7 +6,7 @@ multiples of a power of two and whose accumulators stay below 2**24 such units, 
 is exact in any order, on any device and with any number of threads. `Prior.check` proves that
 bound from the weights.
 
-The probability of a bit depends on the two latent frames before, on the tokens of this frame that
+The probability of a bit depends on the latent frames before, on the tokens of this frame that
 earlier passes brought, on the token's own earlier bits and on qp. Signs are -1 and 1, and 0 where
 nothing is known.
 """
@@ -14,14 +14,17 @@ nothing is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvcodec.models.config import ModelConfig
+from nvcodec.models.patches import Place, gathered, parted
 from nvcodec.models.quant import (
     ACTIVATION_BITS,
+    FINEST,
     LOGITS,
     SIGNS,
     QuantLinear,
@@ -65,27 +68,32 @@ class Prior(nn.Module):
         units: hidden units that a token's own bits update one by one (as in NADE, Uria 2016).
         around: channels of a layer over what is known of this frame. Priors without it (0) see the
             taps alone, and go through a frame in PASSES, not in FINE_PASSES.
+        frames: how many latent frames before it sees.
+        finest: bits of a weight's fraction, at most: small weights are told apart by 9, large
+            ones possible with fewer.
     """
 
     def __init__(self, bits: int = 18, narrow: int = 64, width: int = 128,
-                 units: int = 64, around: int = 0) -> None:
+                 units: int = 64, around: int = 0, frames: int = 2,
+                 finest: int = FINEST) -> None:
         super().__init__()
         self.bits, self.narrow, self.width, self.units = bits, narrow, width, units
-        self.around = around
+        self.around, self.frames, self.finest = around, frames, finest
         self.passes = FINE_PASSES if around else PASSES
         later = range(1, len(self.passes))
-        self.past_in = QuantLinear(9 * (2 * bits + 2), narrow, kind=SIGNS, qp=True)
-        self.past_out = QuantLinear(9 * narrow, width, qp=True)
+        layer = partial(QuantLinear, finest=finest)
+        self.past_in = layer(9 * frames * (bits + 1), narrow, kind=SIGNS, qp=True)
+        self.past_out = layer(9 * narrow, width, qp=True)
         self.near = nn.ModuleList(
-            QuantLinear(bits * len(known_taps(self.passes, n)), width, kind=SIGNS) for n in later)
-        self.here = nn.ModuleList(QuantLinear(width, width, qp=True) for _ in self.passes)
+            layer(bits * len(known_taps(self.passes, n)), width, kind=SIGNS) for n in later)
+        self.here = nn.ModuleList(layer(width, width, qp=True) for _ in self.passes)
         # Of all rows and columns, and of every second one; none where there is no such layer.
         self.around_in = nn.ModuleList(
-            QuantLinear(9 * (bits + 1), around, kind=SIGNS) for _ in (1, 2) if around)
+            layer(9 * (bits + 1), around, kind=SIGNS) for _ in (1, 2) if around)
         self.around_out = nn.ModuleList(
-            QuantLinear(9 * around, width) for _ in later if around)
-        self.mix = QuantLinear(width, width)
-        self.start = QuantLinear(width, units)
+            layer(9 * around, width) for _ in later if around)
+        self.mix = layer(width, width)
+        self.start = layer(width, units)
         self.direct = QuantLinear(width, bits, shift=7, qp=True)
         self.own = QuantLinear(bits, units, kind=SIGNS, shift=6)
         self.hint = QuantLinear(bits, units, kind=LOGITS, shift=6)
@@ -96,6 +104,12 @@ class Prior(nn.Module):
             self.out.weight.mul_(0.1)
             self.hint.weight.mul_(0.1)
 
+    @classmethod
+    def of(cls, config: ModelConfig) -> Prior:
+        """The one that training gives a tokenizer of these sizes."""
+        return cls(config.token_bits, *config.prior_widths, config.prior_around,
+                   config.prior_frames, config.prior_finest)
+
     def forward(self, q: Tensor, qp: Tensor, hints: Tensor | None = None) -> Tensor:
         """Signs [B, T, H, W, bits], qp [B] -> logits of p(bit = 1), the same shape, for training.
 
@@ -104,38 +118,40 @@ class Prior(nn.Module):
         """
         b, t, h, w, _ = q.shape
         q = q.detach()
-        shifted = F.pad(q, (0, 0, 0, 0, 0, 0, 2, 0))
+        shifted = F.pad(q, (0, 0, 0, 0, 0, 0, self.frames, 0))
         rows = qp.repeat_interleave(t)
         now = q.flatten(0, 1)
-        past = self.past(shifted[:, 1:-1].flatten(0, 1), shifted[:, :-2].flatten(0, 1), rows)
+        before = [shifted[:, n:n + t].flatten(0, 1) for n in reversed(range(self.frames))]
+        past = self.past(before, rows)
         out = q.new_zeros(b * t, h, w, self.bits)
+        heres = parted(past, [_place(where) for where in self.passes])
         for number, (row, column, step) in enumerate(self.passes):
             target = now[:, row::step, column::step]
             if target.numel():
-                start, direct = self.pass_context(number, past, now, rows)
+                start, direct = self.pass_context(number, heres[number], now, rows)
                 hint = torch.zeros_like(target) if hints is None else (
                     hints.flatten(0, 1)[:, row::step, column::step])
                 logits = self._teach(start, direct, target.flatten(0, 2), hint.flatten(0, 2))
                 out[:, row::step, column::step] = logits.view(target.shape)
         return out.unflatten(0, (b, t))
 
-    def past(self, before: Tensor, earlier: Tensor, qp: Tensor) -> Tensor:
-        """The two frames before, [N, H, W, bits] each, zero where there is none -> features.
+    def past(self, before: Sequence[Tensor], qp: Tensor) -> Tensor:
+        """The last `frames` frames, latest first, [N, H, W, bits] each, zero where there is none ->
+        features.
 
         Returns [N, H, W, width] on the activation grid.
         """
-        there = [v[..., :1].abs() for v in (before, earlier)]
-        x = torch.cat((before, earlier, *there), dim=-1)
+        x = torch.cat((*before, *(v[..., :1].abs() for v in before)), dim=-1)
         x = requantize(self.past_in(_neighbours(x), qp))
         return requantize(self.past_out(_neighbours(x), qp))
 
-    def pass_context(self, number: int, past: Tensor, now: Tensor, qp: Tensor,
+    def pass_context(self, number: int, here: Tensor, now: Tensor, qp: Tensor,
                      known: Surroundings | None = None) -> tuple[Tensor, Tensor]:
         """What a pass knows before its first bit, for the K positions of all N frames together.
 
         Args:
             number: the pass, of `self.passes`.
-            past: features [N, H, W, width] from `past`.
+            here: features from `past` at the pass's positions, [N, h, w, width].
             now: signs [N, H, W, bits]; those of later passes are not looked at.
             qp: [N].
             known: what has been told of these signs already; else it is made of `now`.
@@ -143,8 +159,6 @@ class Prior(nn.Module):
         Returns:
             hidden units [K, units] and direct logits [K, bits].
         """
-        row, column, step = self.passes[number]
-        here = past[:, row::step, column::step]
         h = self.here[number](here, qp)
         if number:
             h = h + self.near[number - 1](self._taps(now, number), None)
@@ -163,8 +177,9 @@ class Prior(nn.Module):
         reach = REACH[step]
         x = F.pad(now, (0, 0, reach, reach, reach, reach))
         top, left = reach + row, reach + column
-        return torch.cat([x[:, top + y:reach + h + y:step, left + x_:reach + w + x_:step]
-                          for y, x_ in known_taps(self.passes, number)], dim=-1)
+        return gathered(x, [(slice(top + y, reach + h + y, step),
+                             slice(left + x_, reach + w + x_, step))
+                            for y, x_ in known_taps(self.passes, number)])
 
     def _surroundings(self, now: Tensor, number: int) -> Tensor:
         """Signs [N, H, W, bits] -> features of what earlier passes brought around a pass's
@@ -272,18 +287,23 @@ class TokenState:
         self.hidden.addr_(signs, self.own[bit])
 
 
+def _place(where: Pass) -> Place:
+    row, column, step = where
+    return slice(row, None, step), slice(column, None, step)
+
+
 def _around(sums: Tensor, where: Pass, every: int) -> Tensor:
     """Sums of `around_in` at every so many-th row and column, [N, H, W, C] -> activations of the
     3x3 neighbourhood of a pass's positions, [N, h, w, 9C], zeros outside."""
     row, column, step = (v // every for v in where)
     h, w = sums.shape[1:3]
     x = F.pad(requantize(sums), (0, 0, 1, 1, 1, 1))
-    return torch.cat([x[:, row + i:h + i:step, column + j:w + j:step]
-                      for i in range(3) for j in range(3)], dim=-1)
+    return gathered(x, [(slice(row + i, h + i, step), slice(column + j, w + j, step))
+                        for i in range(3) for j in range(3)])
 
 
 def _neighbours(x: Tensor) -> Tensor:
     """[N, H, W, C] -> the 3x3 neighbourhood of every position, [N, H, W, 9C], zeros outside."""
     h, w = x.shape[1:3]
     x = F.pad(x, (0, 0, 1, 1, 1, 1))
-    return torch.cat([x[:, i:i + h, j:j + w] for i in range(3) for j in range(3)], dim=-1)
+    return gathered(x, [(slice(i, i + h), slice(j, j + w)) for i in range(3) for j in range(3)])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.models.prior import Prior
-from nvcodec.models.quant import LOGIT_BITS, LOGIT_LEVELS, LOGITS, QuantLinear
+from nvcodec.models.quant import FINEST, LOGIT_BITS, LOGIT_LEVELS, LOGITS, QuantLinear
 from nvcodec.models.registry import ModelError
 
 #: Probabilities lie within these bounds, as in the table coder.
@@ -48,10 +48,16 @@ def prior_bytes(prior: Prior, table_sha256: str) -> bytes:
     tensors = {"p1": probability_table(), "hints": hint_table()}
     for name, layer in _layers(prior):
         tensors |= {f"{name}.{k}": v.contiguous() for k, v in layer.integers().items()}
-    sizes = {k: str(getattr(prior, k)) for k in ("bits", "narrow", "width", "units", "around")}
-    if not prior.around:
-        del sizes["around"]  # as files were before there was such a layer
+    sizes = {k: str(v) for k, v in _sizes(prior).items()}
     return save(tensors, metadata={**sizes, "table_sha256": table_sha256})
+
+
+def _sizes(prior: Prior) -> dict[str, int]:
+    """Arguments that make another like it, less those with which files began, as they do not have
+    them."""
+    sizes = {k: getattr(prior, k) for k in ("bits", "narrow", "width", "units")}
+    since = {"around": 0, "frames": 2, "finest": FINEST}
+    return sizes | {k: getattr(prior, k) for k, v in since.items() if getattr(prior, k) != v}
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def load_prior(path: Path, device: torch.device) -> PriorFile:
 def thawed(path: Path) -> Prior:
     """A prior to be trained on, from a file; ModelError as `load_prior`."""
     frozen = load_prior(path, torch.device("cpu")).network
-    prior = Prior(frozen.bits, frozen.narrow, frozen.width, frozen.units, frozen.around)
+    prior = Prior(**_sizes(frozen))
     for (_, mine), (_, theirs) in zip(_layers(prior), _layers(frozen), strict=True):
         mine.start_from(theirs)
     return prior

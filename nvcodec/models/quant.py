@@ -30,6 +30,8 @@ EXACT = 2**24
 LOGIT_BITS = 6
 LOGIT_LEVELS = 1024
 QP_LEVELS = 64
+#: Bits of a weight's fraction, at most.
+FINEST = 9
 
 
 class _OnGrid(torch.autograd.Function):
@@ -79,17 +81,18 @@ class QuantLinear(nn.Module):
         kind: SIGNS (-1, 0, 1), ACTIVATIONS or LOGITS, what the inputs are.
         qp: add a bias that depends on qp.
         shift: weights are k / 2**shift; chosen from the number of inputs where not given.
+        finest: the largest shift that is chosen.
     """
 
     table: Tensor | None
     features: Tensor | None
 
     def __init__(self, inputs: int, outputs: int, kind: tuple[int, int] = ACTIVATIONS,
-                 qp: bool = False, shift: int | None = None) -> None:
+                 qp: bool = False, shift: int | None = None, finest: int = FINEST) -> None:
         super().__init__()
         deviation = math.sqrt(2 / max(1, inputs))
         self.fraction, self.largest = kind
-        self.shift = shift or min(9, max(6, int(math.log2(WEIGHT_MAX / (4 * deviation)))))
+        self.shift = shift or min(finest, max(6, int(math.log2(WEIGHT_MAX / (4 * deviation)))))
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * deviation)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.by_qp = nn.Parameter(torch.zeros(6, outputs)) if qp else None
@@ -118,7 +121,8 @@ class QuantLinear(nn.Module):
             return self.table
         if self.by_qp is None or self.features is None:
             return self.offset()[None]
-        return self._round(self.bias + self.features @ self.by_qp)
+        # No matrix product: training may have those in bfloat16, for which this is not made.
+        return self._round(self.bias + (self.features[:, :, None] * self.by_qp).sum(1))
 
     def _round(self, b: Tensor) -> Tensor:
         return on_grid(b, self.grid, -EXACT, EXACT)

@@ -30,7 +30,7 @@ class Objective(nn.Module):
         super().__init__()
         self.recipe, self.signs = recipe, signs
         self.tokenizer = Tokenizer(config)
-        self.prior = Prior(config.token_bits, *config.prior_widths, config.prior_around)
+        self.prior = Prior.of(config)
         self.perceptual = Perceptual(recipe.lpips_nets, lpips_weights)
         # It lies on the GPU: a replayed step cannot fetch it anew.
         self.strengths: Tensor | None

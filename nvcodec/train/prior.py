@@ -7,9 +7,11 @@ of the training (quantization-aware).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from nvcodec.errors import InputError
 from nvcodec.models import lfq
+from nvcodec.models.device import fast_bfloat16
 from nvcodec.models.prior import Prior
 from nvcodec.models.quant import LOGIT_BITS
 from nvcodec.train import schedule
@@ -86,10 +89,11 @@ class PriorTrainer:
         schedule.set_rate(self.optimizers, schedule.learning_rate(
             self.spec.lr, self.step, self.progress, self.spec.warmup, self.spec.lr_end))
         q, qp, hints = self._windows()
-        bits = bit_costs(self.prior(q, qp, hints), q)[0].mean()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        (0.1 * bits).backward()
+        with exact_bfloat16(self.device):
+            bits = bit_costs(self.prior(q, qp, hints), q)[0].mean()
+            for optimizer in self.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            (0.1 * bits).backward()
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -127,6 +131,26 @@ class PriorTrainer:
             place = slice(t, t + length), slice(y, y + size), slice(x, x + size)
             cuts.append(Example(e.tokens[place], e.qp, e.hints[place]))
         return tensors(cuts, self.prior.bits, self.device)
+
+
+@contextmanager
+def exact_bfloat16(device: torch.device) -> Iterator[None]:
+    """Matrix products of float32 tensors in bfloat16 where a CPU is fast in that.
+
+    Signs, int8 weights and uint8 activations fit into its 8 bits, and sums are float32, so that a
+    prior's logits stay what they are. Gradients do not; an optimizer that orthogonalizes them must
+    stay outside.
+    """
+    products: Any = getattr(torch.backends.mkldnn, "matmul", None)  # torch 2.9 and newer
+    if products is None or device.type != "cpu" or not fast_bfloat16(device):
+        yield
+        return
+    before = products.fp32_precision
+    products.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before
 
 
 def tensors(examples: Sequence[Example], bits: int,

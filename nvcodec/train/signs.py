@@ -66,7 +66,7 @@ def estimator(strengths: Tensor, reach: float, qp: Tensor, prior: Prior) -> Sent
     @torch.no_grad()
     def choose(values: Tensor) -> Tensor:
         own = torch.where(values > 0, 1.0, -1.0)
-        logits = prior(torch.cat((*before[-2:], own), 1), qp)[:, -1:].float()
+        logits = prior(torch.cat((*before[-prior.frames:], own), 1), qp)[:, -1:].float()
         moved = values + worth * logits
         return torch.where(torch.where(values.abs() < reach, moved, values) > 0, 1.0, -1.0)
 

@@ -64,15 +64,20 @@ def trained_table() -> StaticTable:
     return StaticTable.from_counts("golden8", counts)
 
 
-def small_prior(table: StaticTable, around: int = 0) -> bytes:
-    """A prior file of 8 bits whose weights follow a formula; four passes, or ten with `around`."""
+#: Priors of 8 bits, by what is theirs alone: four passes, ten, and ten with a longer memory and
+#: other grids.
+PRIORS = {"learned8": {}, "fine8": {"around": 6}, "long8": {"around": 5, "frames": 3, "finest": 7}}
+
+
+def small_prior(table: StaticTable, **sizes: int) -> bytes:
+    """A prior file whose weights follow a formula."""
     import torch
 
     from nvcodec.models.prior import Prior
     from nvcodec.models.prior_file import prior_bytes
     from nvcodec.models.quant import QuantLinear
 
-    prior = Prior(8, 8, 12, 8, around)
+    prior = Prior(8, 8, 12, 8, **sizes)
     for number, layer in enumerate(m for m in prior.modules() if isinstance(m, QuantLinear)):
         old = layer.integers()
         weight, bias = (np.arange(v.numel(), dtype=np.int64) for v in old.values())
@@ -103,7 +108,7 @@ def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1),
     """A stream of coder 2 and the SHA-256 of its tokens."""
     coder = learned_coder(name)
     sha256 = hashlib.sha256((HERE / f"v1_{name}.prior.safetensors").read_bytes()).digest()
-    named = {"prior": "fine8" if name == "fine8" else "golden8", "prior_sha256": sha256}
+    named = {"prior": "golden8" if name == "learned8" else name, "prior_sha256": sha256}
     return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings)
 
 
@@ -167,16 +172,17 @@ def main() -> None:
     trained = HERE / "v1_table8.table"
     if not trained.exists():
         trained_table().save(trained)
-    for name, around in (("learned8", 0), ("fine8", 6)):
+    for name, sizes in PRIORS.items():
         prior = HERE / f"v1_{name}.prior.safetensors"
         if not prior.exists():
-            prior.write_bytes(small_prior(StaticTable.load(trained), around))
+            prior.write_bytes(small_prior(StaticTable.load(trained), **sizes))
     streams = {
         "v1_raw.mvt": partial(make_stream, CODER_RAW, 18, None),
         "v1_table8.mvt": partial(make_stream, CODER_TABLE, 8, StaticTable.load(trained)),
         "v1_table18.mvt": partial(make_stream, CODER_TABLE, 18, formula_table()),
         "v1_learned8.mvt": learned_stream,
         "v1_fine8.mvt": partial(learned_stream, name="fine8"),
+        "v1_long8.mvt": partial(learned_stream, name="long8"),
         "v2_learned8.mvt": partial(learned_stream, (2, 4, 1, 2)),
         "v3_learned8.mvt": partial(learned_stream, (0.5, 0.5, 2, 1)),
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_golden import HERE, formula_table, learned_coder, make_grid
+from make_golden import HERE, PRIORS, formula_table, learned_coder, make_grid
 
 from bitstream import (
     CODER_LEARNED,
@@ -21,7 +21,7 @@ from bitstream import (
 )
 
 SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1]}
-CODERS = {name: learned_coder(name) for name in ("learned8", "fine8")}
+CODERS = {name: learned_coder(name) for name in PRIORS}
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
 
@@ -33,7 +33,7 @@ def table_of(header):
 
 def decoder_of(header):
     if header.coder == CODER_LEARNED:
-        return CODERS["fine8" if header.prior == "fine8" else "learned8"].decode
+        return CODERS["learned8" if header.prior == "golden8" else header.prior].decode
     table = table_of(header)
     check_table(header, table)
     return lambda payload, shape, qp: decode_tokens(
@@ -76,7 +76,7 @@ def test_every_stream_is_listed():
 
 @settings(max_examples=25, deadline=None)
 @given(shape=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)),
-       seed=st.integers(0, 99), qp=st.integers(0, 63), name=st.sampled_from(["learned8", "fine8"]))
-def test_both_priors_code_any_grid(shape, seed, qp, name):
+       seed=st.integers(0, 99), qp=st.integers(0, 63), name=st.sampled_from(list(PRIORS)))
+def test_every_prior_codes_any_grid(shape, seed, qp, name):
     coder, grid = CODERS[name], make_grid(shape, seed, 8)
     assert np.array_equal(coder.decode(coder.encode(grid, qp), shape, qp), grid)

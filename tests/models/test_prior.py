@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nvcodec.models.device import fast_bfloat16
 from nvcodec.models.prior import (
     FINE_PASSES,
     PASSES,
@@ -28,18 +29,20 @@ from nvcodec.models.prior_file import (
 )
 from nvcodec.models.quant import EXACT, LOGIT_LEVELS, QuantLinear, to_levels
 from nvcodec.models.registry import ModelError
+from nvcodec.train.prior import exact_bfloat16
 
 BITS = 8
 
 
-#: Of the layer over what is known of a frame: none, so four passes, or some, so ten.
-both = pytest.mark.parametrize("around", [0, 10])
+#: Four passes; ten; ten and a longer memory on a coarser grid.
+SHAPES = ({"around": 0}, {"around": 10}, {"around": 10, "frames": 4, "finest": 7})
+every_shape = pytest.mark.parametrize("sizes", SHAPES, ids=["four", "ten", "ten-long"])
 
 
-def small_prior(seed: int = 0, around: int = 10) -> Prior:
-    """Random weights, none of them near zero only."""
+def small_prior(seed: int = 0, **sizes: int) -> Prior:
+    """Random weights, none of them near zero only; of ten passes where nothing is said."""
     torch.manual_seed(seed)
-    prior = Prior(BITS, 12, 20, 16, around)
+    prior = Prior(BITS, 12, 20, 16, **{"around": 10, **sizes})
     with torch.no_grad():
         for p in prior.parameters():
             p.add_(torch.randn_like(p) * 0.2)
@@ -61,28 +64,41 @@ def hints(shape: tuple[int, ...], seed: int = 2) -> torch.Tensor:
     return torch.randint(-512, 513, (*shape, BITS), generator=draw) / 64
 
 
-@both
-def test_stored_integers_compute_what_training_computed(around: int, tmp_path: Path) -> None:
-    prior = small_prior(around=around)
+@every_shape
+def test_stored_integers_compute_what_training_computed(sizes: dict[str, int],
+                                                        tmp_path: Path) -> None:
+    prior = small_prior(**sizes)
     exact = frozen(prior, tmp_path)
     q, qp, h = signs((2, 3, 5, 6)), torch.tensor([3, 60]), hints((2, 3, 5, 6))
     with torch.no_grad():
         assert torch.equal(prior(q, qp, h), exact(q, qp, h))
 
 
-@both
+@pytest.mark.skipif(not fast_bfloat16(torch.device("cpu")), reason="no CPU with bfloat16")
+def test_training_in_bfloat16_says_the_same() -> None:
+    prior = small_prior(frames=4, finest=7)
+    q, qp, h = signs((2, 3, 9, 20)), torch.tensor([3, 60]), hints((2, 3, 9, 20))
+    plain = prior(q, qp, h)
+    with exact_bfloat16(torch.device("cpu")):
+        assert torch.equal(prior(q, qp, h), plain)
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    assert torch.backends.mkldnn.matmul.fp32_precision != "bf16"
+
+
+@every_shape
 @pytest.mark.parametrize("size", [(4, 4), (1, 1), (2, 3), (7, 9)])
-def test_bit_by_bit_equals_all_at_once(around: int, size: tuple[int, int], tmp_path: Path) -> None:
-    exact = frozen(small_prior(around=around), tmp_path)
+def test_bit_by_bit_equals_all_at_once(sizes: dict[str, int], size: tuple[int, int],
+                                       tmp_path: Path) -> None:
+    exact = frozen(small_prior(**sizes), tmp_path)
     q, qp, h = signs((1, 1, *size)), torch.tensor([17]), hints((1, 1, *size))
     whole = exact(q, qp, h)[0]
-    nothing = torch.zeros_like(q[0])
-    past, known = exact.past(nothing, nothing, qp), Surroundings(exact, size) if around else None
+    past = exact.past([torch.zeros_like(q[0])] * exact.frames, qp)
+    known = Surroundings(exact, size) if exact.around else None
     for number, (row, column, step) in enumerate(exact.passes):
         here = (slice(None), slice(row, None, step), slice(column, None, step))
         if not q[0][here].numel():
             continue
-        state = TokenState(exact, *exact.pass_context(number, past, q[0], qp, known))
+        state = TokenState(exact, *exact.pass_context(number, past[here], q[0], qp, known))
         for bit in range(BITS):
             got = to_levels(state.logits(bit, h[0][here][..., bit].reshape(-1)))
             assert torch.equal(got, whole[here][..., bit].reshape(-1))
@@ -92,10 +108,10 @@ def test_bit_by_bit_equals_all_at_once(around: int, size: tuple[int, int], tmp_p
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**31), around=st.sampled_from([0, 10]))
-def test_order_of_sums_changes_nothing(seed: int, around: int) -> None:
+@given(seed=st.integers(0, 2**31), sizes=st.sampled_from(SHAPES))
+def test_order_of_sums_changes_nothing(seed: int, sizes: dict[str, int]) -> None:
     """Every matrix product of the network, summed in another order and in two parts."""
-    prior = small_prior(seed % 7, around)
+    prior = small_prior(seed % 7, **sizes)
     for layer in prior.modules():
         if isinstance(layer, QuantLinear):
             layer.load_integers(*layer.integers().values())
@@ -126,10 +142,10 @@ def test_order_of_sums_changes_nothing(seed: int, around: int) -> None:
         assert torch.equal(prior(q, qp, h), expected)
 
 
-@both
-def test_no_bit_sees_a_later_one(around: int, tmp_path: Path) -> None:
+@every_shape
+def test_no_bit_sees_a_later_one(sizes: dict[str, int], tmp_path: Path) -> None:
     """Change one bit of one token: only bits that are coded after it may notice."""
-    exact = frozen(small_prior(around=around), tmp_path)
+    exact = frozen(small_prior(**sizes), tmp_path)
     shape = (1, 3, 6, 6)
     q, qp = signs(shape), torch.tensor([30])
     order = torch.zeros(3, 6, 6, BITS)
@@ -200,9 +216,9 @@ def test_tables_are_monotone_and_symmetric() -> None:
     assert (np.diff(hint.astype(int)) >= 0).all() and np.array_equal(hint, -hint[::-1])
 
 
-@both
-def test_training_reaches_every_weight(around: int) -> None:
-    prior = small_prior(around=around)
+@every_shape
+def test_training_reaches_every_weight(sizes: dict[str, int]) -> None:
+    prior = small_prior(**sizes)
     q, h = signs((2, 3, 9, 9)), hints((2, 3, 9, 9)) / 8
     prior(q, torch.tensor([1, 50]), h).square().mean().backward()
     unused = {"hint.bias"}  # a hint adds to hidden units that have a bias already

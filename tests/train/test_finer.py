@@ -1,4 +1,4 @@
-"""A prior with ten passes begins as the one with four that it goes on from."""
+"""A prior with more passes, channels or frames begins as the one that it goes on from."""
 
 from __future__ import annotations
 
@@ -57,8 +57,35 @@ def test_a_file_can_be_gone_on_from(around: int, tmp_path: Path) -> None:
     assert torch.equal(logits(prior), logits(saved))
 
 
-def test_other_sizes_are_refused() -> None:
+@pytest.mark.parametrize("around", [0, 6])
+@pytest.mark.parametrize("sizes", [(10, 12, 8, 6, 2), (8, 16, 8, 6, 2), (8, 12, 9, 6, 2),
+                                   (8, 12, 8, 8, 2), (8, 12, 8, 6, 3), (9, 14, 11, 7, 4)])
+def test_a_wider_one_says_the_same_at_first_and_learns(sizes: tuple[int, ...],
+                                                       around: int) -> None:
+    saved = coarse_prior()
+    if around:
+        fine = Prior(BITS, 8, 12, 8, around)
+        go_on_from(fine, saved.state_dict())
+        saved = fine
+    prior = Prior(BITS, *sizes)
+    go_on_from(prior, saved.state_dict())
+    assert torch.equal(logits(prior), logits(saved))
+    q = torch.randn(1, 5, 9, 9, BITS, generator=torch.Generator().manual_seed(3)).sign()
+    prior(q, torch.tensor([9])).square().mean().backward()
+    for name in ("past_in", "past_out", "mix", "out", "around_out.8"):
+        more = prior.get_submodule(name).weight.grad != 0
+        there = dict(saved.named_parameters()).get(f"{name}.weight", more[:0, :0])
+        assert bool(more[:, there.shape[1]:].any()) or more.shape[1] == there.shape[1], name
+
+
+@pytest.mark.parametrize("sizes", [(8, 10, 8, 6), (6, 12, 8, 6), (8, 12, 7, 6)])
+def test_a_narrower_one_is_refused(sizes: tuple[int, ...]) -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
-        go_on_from(Prior(BITS, 8, 16, 8, 6), coarse_prior().state_dict())
-    with pytest.raises(RuntimeError):
+        go_on_from(Prior(BITS, *sizes), coarse_prior().state_dict())
+
+
+def test_fewer_passes_or_frames_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="have none"):
         go_on_from(Prior(BITS, 8, 12, 8), Prior(BITS, 8, 12, 8, 6).state_dict())
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        go_on_from(Prior(BITS, 8, 12, 8, 6), Prior(BITS, 8, 12, 8, 6, 3).state_dict())
