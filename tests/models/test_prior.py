@@ -122,9 +122,10 @@ def test_order_of_sums_changes_nothing(seed: int, sizes: dict[str, int]) -> None
         order = torch.randperm(n, generator=draw)
         return order[:n // 3], order[n // 3:]
 
-    def shuffled_linear(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    def shuffled_linear(x: torch.Tensor, w: torch.Tensor,
+                        bias: torch.Tensor | float = 0.0) -> torch.Tensor:
         a, b = parts(w.shape[1])
-        return x[..., b] @ w[:, b].T + x[..., a] @ w[:, a].T
+        return x[..., b] @ w[:, b].T + bias + x[..., a] @ w[:, a].T
 
     def shuffled_bmm(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         a, b = parts(w.shape[1])
