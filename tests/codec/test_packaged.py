@@ -30,7 +30,7 @@ def test_files_are_what_the_index_says() -> None:
         assert {"steps", "hours", "data"} <= set(release.provenance)
 
 
-@pytest.mark.parametrize("name", ["tenth", "eleventh"])
+@pytest.mark.parametrize("name", ["tenth", "eleventh", "twelfth"])
 def test_a_file_made_by_an_earlier_release_decodes(name: str, tmp_path: Path) -> None:
     """On another machine, by other versions: to the same tokens, and to a video. The weights have
     another prior since; the index keeps those before."""
