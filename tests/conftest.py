@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ from tests.awake import awaken
 
 if TYPE_CHECKING:
     from nvcodec.models.tokenizer import Tokenizer
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests run side by side, one for each core: each, and each process it starts, keeps to one
+    # thread, as threads of several that wait for each other take longer than one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

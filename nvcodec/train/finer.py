@@ -35,7 +35,10 @@ def _layers(prior: Prior) -> list[tuple[str, QuantLinear]]:
 
 def _prior_of(saved: Mapping[str, Tensor], prior: Prior) -> Prior:
     """One as large as saved weights are, with the bits and the grids of `prior`."""
-    rows = {k: len(saved[f"{k}.weight"]) for k in ("past_in", "mix", "start")}
+    sized = ("past_in", "mix", "start")
+    if missing := [k for k in sized if f"{k}.weight" not in saved]:
+        raise RuntimeError(f"the weights to go on from have no layer {missing[0]}")
+    rows = {k: len(saved[f"{k}.weight"]) for k in sized}
     around = len(saved["around_in.0.weight"]) if "around_in.0.weight" in saved else 0
     frames = saved["past_in.weight"].shape[1] // (9 * (prior.bits + 1))
     return Prior(prior.bits, rows["past_in"], rows["mix"], rows["start"], around, frames,

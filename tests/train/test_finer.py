@@ -84,7 +84,9 @@ def test_a_narrower_one_is_refused(sizes: tuple[int, ...]) -> None:
         go_on_from(Prior(BITS, *sizes), coarse_prior().state_dict())
 
 
-def test_fewer_passes_or_frames_are_refused() -> None:
+def test_fewer_passes_or_frames_and_other_networks_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="no layer past_in"):
+        go_on_from(Prior(BITS, 8, 12, 8), {"x": torch.zeros(1)})
     with pytest.raises(RuntimeError, match="have none"):
         go_on_from(Prior(BITS, 8, 12, 8), Prior(BITS, 8, 12, 8, 6).state_dict())
     with pytest.raises(RuntimeError, match="size mismatch"):

@@ -276,7 +276,7 @@ def test_the_prior_of_a_release_is_where_training_goes_on(tmp_path: Path) -> Non
     beside.write_bytes(b"no prior")
     with pytest.raises(InputError, match="not a usable prior"):
         load_initial(other, file)
-    beside.write_bytes(prior_bytes(Prior(18, 8, 8, 8), "0" * 64))
+    beside.write_bytes(prior_bytes(Prior(18, 32, 24, 16), "0" * 64))
     with pytest.raises(InputError, match="its prior differs"):
         load_initial(other, file)
 
