@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +19,17 @@ FRAME = b"FRAME\n" + bytes(SIZE[0] * SIZE[1] * 3 // 2)
 HEAD = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n"
 
 
+def heard() -> None:
+    """Shells have their background jobs ignore Ctrl-C, and what these start inherits it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(target: Path, *flags: str, stalled: bool = False) -> subprocess.Popen[bytes]:
     """An encode of a stream without end, or one that stalls, which gets SIGINT while coding."""
     process = subprocess.Popen(
         [sys.executable, "-m", "nvcodec", "encode", "-", "-o", str(target), "--model", "tiny",
-         "--keyint", "5", "--prior", "none", *flags], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+         "--keyint", "5", "--prior", "none", *flags], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=heard)
     assert process.stdin is not None
     process.stdin.write(HEAD)
     for _ in range(150):  # more than all buffers on the way hold: the first frames are coded
@@ -32,7 +39,9 @@ def interrupted(target: Path, *flags: str, stalled: bool = False) -> subprocess.
     if stalled:
         process.wait(60)
     with suppress(BrokenPipeError):
+        until = time.monotonic() + 60  # a fault shall fail the test, not hang it
         while process.poll() is None:
+            assert time.monotonic() < until, process.kill()
             process.stdin.write(FRAME)
     with suppress(BrokenPipeError):
         process.stdin.close()
