@@ -135,6 +135,10 @@ class Prior(nn.Module):
                 out[:, row::step, column::step] = logits.view(target.shape)
         return out.unflatten(0, (b, t))
 
+    def layers(self) -> dict[str, QuantLinear]:
+        """All of them, by name."""
+        return {name: m for name, m in self.named_modules() if isinstance(m, QuantLinear)}
+
     def past(self, before: Sequence[Tensor], qp: Tensor) -> Tensor:
         """The last `frames` frames, latest first, [N, H, W, bits] each, zero where there is none ->
         features.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.models.prior import Prior
-from nvcodec.models.quant import FINEST, LOGIT_BITS, LOGIT_LEVELS, LOGITS, QuantLinear
+from nvcodec.models.quant import FINEST, LOGIT_BITS, LOGIT_LEVELS, LOGITS
 from nvcodec.models.registry import ModelError
 
 #: Probabilities lie within these bounds, as in the table coder.
@@ -46,7 +46,7 @@ def prior_bytes(prior: Prior, table_sha256: str) -> bytes:
 
     prior.check()
     tensors = {"p1": probability_table(), "hints": hint_table()}
-    for name, layer in _layers(prior):
+    for name, layer in prior.layers().items():
         tensors |= {f"{name}.{k}": v.contiguous() for k, v in layer.integers().items()}
     sizes = {k: str(v) for k, v in _sizes(prior).items()}
     return save(tensors, metadata={**sizes, "table_sha256": table_sha256})
@@ -90,7 +90,7 @@ def load_prior(path: Path, device: torch.device) -> PriorFile:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         table_sha256 = facts.pop("table_sha256")
         prior = Prior(**{k: int(v) for k, v in facts.items()})
-        for name, layer in _layers(prior):
+        for name, layer in prior.layers().items():
             layer.load_integers(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
         p1 = _checked(tensors["p1"], (LOGIT_LEVELS,), torch.int32, P1_MIN, P1_MAX)
         hints = _checked(tensors["hints"], (HINT_LEVELS,), torch.int16, -HINT_MAX, HINT_MAX)
@@ -105,13 +105,10 @@ def thawed(path: Path) -> Prior:
     """A prior to be trained on, from a file; ModelError as `load_prior`."""
     frozen = load_prior(path, torch.device("cpu")).network
     prior = Prior(**_sizes(frozen))
-    for (_, mine), (_, theirs) in zip(_layers(prior), _layers(frozen), strict=True):
-        mine.start_from(theirs)
+    theirs = frozen.layers()
+    for name, mine in prior.layers().items():
+        mine.start_from(theirs[name])
     return prior
-
-
-def _layers(prior: Prior) -> list[tuple[str, QuantLinear]]:
-    return [(n, m) for n, m in prior.named_modules() if isinstance(m, QuantLinear)]
 
 
 def _checked(table: Tensor, shape: tuple[int, ...], dtype: torch.dtype, low: int,

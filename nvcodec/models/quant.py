@@ -130,9 +130,10 @@ class QuantLinear(nn.Module):
     def forward(self, x: Tensor, qp: Tensor | None) -> Tensor:
         """x [N, ..., inputs], qp [N] where the layer has a bias for each -> [N, ..., outputs]."""
         table = self.offsets()
-        if len(table) == 1 or qp is None or len(qp) == 1:
-            row = 0 if len(table) == 1 or qp is None else qp[0]
-            return F.linear(x, self.quantized(), table[row])
+        if len(table) == 1 or qp is None:
+            return F.linear(x, self.quantized(), table[0])
+        if len(qp) == 1:
+            return F.linear(x, self.quantized(), table[qp[0]])
         shift = table[qp].view(len(qp), *[1] * (x.ndim - 2), -1)
         return F.linear(x, self.quantized()) + shift
 

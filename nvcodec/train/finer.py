@@ -21,16 +21,12 @@ def go_on_from(prior: Prior, saved: Mapping[str, Tensor]) -> None:
     smaller.load_state_dict(saved)
     if prior.around and not smaller.around:
         smaller = _refined(smaller, prior)
-    mine, theirs = (dict(_layers(p)) for p in (prior, smaller))
+    mine, theirs = prior.layers(), smaller.layers()
     if mine.keys() != theirs.keys():
         raise RuntimeError("the weights to go on from have a layer `around`, and these have none")
     with torch.no_grad():
         for name, layer in mine.items():
             _widen(layer, theirs[name], _columns(name, prior, smaller))
-
-
-def _layers(prior: Prior) -> list[tuple[str, QuantLinear]]:
-    return [(n, m) for n, m in prior.named_modules() if isinstance(m, QuantLinear)]
 
 
 def _prior_of(saved: Mapping[str, Tensor], prior: Prior) -> Prior:
@@ -75,7 +71,7 @@ def _columns(name: str, prior: Prior, smaller: Prior) -> Tensor:
     elif kind in sizes:
         each, step = torch.arange(getattr(smaller, sizes[kind])), getattr(prior, sizes[kind])
     else:
-        return torch.arange(dict(_layers(prior))[name].weight.shape[1])
+        return torch.arange(prior.layers()[name].weight.shape[1])
     if int(each[-1]) >= step:
         raise RuntimeError(f"size mismatch: layer {name} of the weights to go on from has more "
                            "inputs")
