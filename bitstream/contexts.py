@@ -54,8 +54,9 @@ _REACH = 9 * _LIVES**2
 
 
 def _levels(edges: tuple[int, ...], scale: int) -> _Index:
-    """Scaled level (number of edges at or below) of each vote sum, to be indexed with sum + 144."""
-    sums = np.arange(-_REACH, _REACH + 1)
+    """Scaled level (number of edges at or below) of each vote sum, to be indexed with the sum, from
+    the end where that is below zero."""
+    sums = np.roll(np.arange(-_REACH, _REACH + 1), -_REACH)
     return np.searchsorted(np.array(edges), sums, side="right").astype(np.int64) * scale
 
 
@@ -123,9 +124,11 @@ class _Pass:
             voters += [frame.view(plane, where) for plane in frame.past[1:]]
         target = frame.view(frame.signs, where)
         bits, positions = target.shape[0], target[0].size
-        self._voters = voters
-        # Signs of one bit of all voters, gathered bit by bit to keep large frames small.
-        self._signs = np.empty((len(voters), *target.shape[1:]), np.int8)
+        # Signs of all voters, bit by bit: [bits, voters, K].
+        self._signs = np.empty((bits, len(voters), *target.shape[1:]), np.int8)
+        for place, voter in enumerate(voters):
+            self._signs[:, place] = voter
+        self._signs = self._signs.reshape(bits, len(voters), positions)
         self._lives = np.full((len(voters), positions), _LIVES, np.int8)
         if self._inter:
             stir = self._stir(frame, where, bool(known))
@@ -144,24 +147,22 @@ class _Pass:
 
     def contexts(self, bit: int) -> _Index:
         """Return int64 contexts [K] of one bit, 0 <= context < CONTEXTS."""
-        for place, voter in enumerate(self._voters):
-            self._signs[place] = voter[bit]
         votes = self._lives * self._lives
-        votes *= self._signs.reshape(votes.shape)
-        current = votes[: self._split].sum(0, dtype=np.int16) + _REACH
+        votes *= self._signs[bit]
+        current = np.add.reduce(votes[: self._split], 0, np.int16)
         if not self._inter:
             own: _Index = self._own[bit + 1] * np.int64(3) + self._own[bit] + 4
-            own += _INTRA_LEVELS[current]
+            own += _INTRA_LEVELS.take(current)
             return own
-        previous = votes[self._split :].sum(0, dtype=np.int16) + _REACH
-        context: _Index = self._base[bit] + _CURRENT_LEVELS[current]
-        context += _PREVIOUS_LEVELS[previous]
-        context += _DRIFT_LEVELS[self._drift]
+        previous = np.add.reduce(votes[self._split :], 0, np.int16)
+        context: _Index = self._base[bit] + _CURRENT_LEVELS.take(current)
+        context += _PREVIOUS_LEVELS.take(previous)
+        context += _DRIFT_LEVELS.take(self._drift)
         return context
 
     def learn(self, bit: int, signs: _Signs) -> None:
         """Take the bit that contexts() was last asked for, as signs int8 [K] in {-1, 1}."""
-        self._lives -= (self._signs.reshape(self._lives.shape) != signs).view(np.int8)
+        self._lives -= (self._signs[bit] != signs).view(np.int8)
         np.maximum(self._lives, 0, out=self._lives)
         if self._inter:
             self._drift += (self._before[bit] != signs).view(np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeAlias
 
@@ -17,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 import bitstream
-from nvcodec.models.prior import Pass, Prior, Surroundings, TokenState
+from nvcodec.models.prior import LatentFrame, Pass, Prior, TokenState
+from nvcodec.models.prior_int8 import Int8Frame, Int8Prior, fastest
 from nvcodec.models.quant import LOGIT_BITS, LOGIT_LEVELS
 
 Tokens: TypeAlias = NDArray[np.uint32]
@@ -46,12 +48,19 @@ class LearnedPrior:
     p1: NDArray[np.int64]
     hints: NDArray[np.int16]
 
+    @cached_property
+    def contexts(self) -> Prior | Int8Prior:
+        """What says the same of what comes before a pass, and is fastest here."""
+        return fastest(self.network)
+
 
 class _Walk:
     """One segment on its way through the prior, as `bitstream.code_frames` calls it."""
 
+    #: The pass's place in this frame's signs, and its signs as they come, [bits, K].
     target: torch.Tensor
-    known: Surroundings | None
+    signs: torch.Tensor
+    known: LatentFrame | Int8Frame
 
     def __init__(self, prior: LearnedPrior, size: tuple[int, int], qp: int,
                  choose: Choose) -> None:
@@ -63,7 +72,7 @@ class _Walk:
         self.now = torch.zeros(1, *size, network.bits, device=self.device)
         #: The last one first.
         self.before = [torch.zeros_like(self.now) for _ in range(network.frames)]
-        self.size, self.frame, self.number = size, -1, -1
+        self.frame = -1
         self.hints = prior.hints.astype(np.float32) / 2**LOGIT_BITS
 
     def __call__(self, bit: int, place: Place, contexts: NDArray[np.int64]) -> Bits:
@@ -72,14 +81,16 @@ class _Walk:
             self._begin(place)
         table_p1 = self.statistics.p1(bit, contexts)
         hints = torch.from_numpy(self.hints[table_p1 >> 4]).to(self.device)
-        levels = self.state.logits(bit, hints).mul_(2.0**LOGIT_BITS).floor_()
-        levels = levels.clamp_(-HALF, HALF - 1).add_(HALF)
-        p1 = self.prior.p1[levels.cpu().numpy().astype(np.int64)]
+        # Within the levels none is below zero, so that the whole part of each is the next one down.
+        levels = self.state.logits(bit, hints).mul_(2.0**LOGIT_BITS).add_(HALF)
+        p1 = self.prior.p1.take(levels.clamp_(0, LOGIT_LEVELS - 1).int().cpu().numpy())
         bits = self.choose(bit, place, p1)
         self.statistics.learn(bit, contexts, bits)
-        signs = torch.from_numpy(bits.astype(np.float32)).mul_(2).sub_(1).to(self.device)
+        signs = self.signs[bit]
+        signs.copy_(torch.from_numpy(bits)).mul_(2).sub_(1)
         self.state.learn(bit, signs)
-        self.target[..., bit] = signs.view(self.target.shape[:-1])
+        if bit + 1 == len(self.signs):
+            self.target.copy_(self.signs.mT.view(self.target.shape))
         return bits
 
     def _begin(self, place: Place) -> None:
@@ -88,21 +99,17 @@ class _Walk:
         network = self.prior.network
         if frame != self.frame:
             self._next_frame(frame)
-        elif self.known is not None:
-            self.known.learn(self.number, self.target)
         self.target = self.now[:, rows, columns]
-        self.number = network.passes.index((rows.start, columns.start, rows.step))
-        self.state = TokenState(network, *network.pass_context(
-            self.number, self.past[:, rows, columns], self.now, self.qp, self.known))
+        self.signs = self.target.new_empty(network.bits, self.target[0, ..., 0].numel())
+        number = network.passes.index((rows.start, columns.start, rows.step))
+        self.state = TokenState(network, *self.known.context(number, self.now))
 
     def _next_frame(self, frame: int) -> None:
-        network = self.prior.network
         if self.frame >= 0:
             self.before = [self.now, *self.before[:-1]]
             self.now = torch.zeros_like(self.now)
         self.frame = frame
-        self.past = network.past(self.before, self.qp)
-        self.known = Surroundings(network, self.size) if network.around else None
+        self.known = self.prior.contexts.frame(self.before, self.qp)
 
 
 @contextmanager

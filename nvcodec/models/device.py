@@ -29,3 +29,9 @@ def fast_bfloat16(device: torch.device) -> bool:
         probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
         return bool(probe and probe())
     return False
+
+
+def has_avx2(device: torch.device) -> bool:
+    """Whether it is a CPU for which torch has operators on 8-bit integers that are fast."""
+    probe = getattr(torch.cpu, "_is_avx2_supported", None)
+    return device.type == "cpu" and bool(probe and probe())

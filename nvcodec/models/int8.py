@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from nvcodec.models.blocks import ResBlock
 from nvcodec.models.conv import CausalConv3d, ChannelNorm, StreamState
+from nvcodec.models.device import has_avx2
 from nvcodec.models.tokenizer import Tokenizer
 
 #: Lowest and highest input of each convolution, by its name in the tokenizer.
@@ -42,8 +43,7 @@ EDGES = ("encoder.stem", "encoder.out", "decoder.stem", "decoder.head.out.conv",
 def is_fast(device: torch.device) -> bool:
     """Whether it is a CPU that multiplies many 8-bit integers at once, and this torch does rightly.
     """
-    probe = getattr(torch.cpu, "_is_avx2_supported", None)
-    return device.type == "cpu" and bool(probe and probe()) and _is_exact()
+    return has_avx2(device) and _is_exact()
 
 
 def convertible(model: Tokenizer) -> dict[str, CausalConv3d]:

@@ -20,7 +20,7 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, places: Sequence[Place]) -> Tensor:
         ctx.shape, ctx.places = x.shape, places
-        return torch.cat([x[:, rows, columns] for rows, columns in places], dim=-1)
+        return _side_by_side(x, places)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -47,8 +47,14 @@ class _Parted(torch.autograd.Function):
 
 def gathered(x: Tensor, places: Sequence[Place]) -> Tensor:
     """[N, H, W, C] -> what is at places of one size h, w, side by side: [N, h, w, places * C]."""
+    if not torch.is_grad_enabled():
+        return _side_by_side(x, places)
     out: Tensor = _Gathered.apply(x, places)
     return out
+
+
+def _side_by_side(x: Tensor, places: Sequence[Place]) -> Tensor:
+    return torch.cat([x[:, rows, columns] for rows, columns in places], dim=-1)
 
 
 def parted(x: Tensor, places: Sequence[Place]) -> tuple[Tensor, ...]:

@@ -53,11 +53,6 @@ def known_taps(passes: tuple[Pass, ...], number: int) -> tuple[tuple[int, int], 
                         for r, c, s in passes[:number]))
 
 
-def _spread(passes: Sequence[Pass], number: int) -> int:
-    """2 where a pass and those before it lie on every second row and column, else 1."""
-    return 1 if any(v % 2 for where in passes[:number + 1] for v in where) else 2
-
-
 class Prior(nn.Module):
     """Logits of token bits, in training (through the rounding) and in coding (exact).
 
@@ -124,7 +119,7 @@ class Prior(nn.Module):
         before = [shifted[:, n:n + t].flatten(0, 1) for n in reversed(range(self.frames))]
         past = self.past(before, rows)
         out = q.new_zeros(b * t, h, w, self.bits)
-        heres = parted(past, [_place(where) for where in self.passes])
+        heres = parted(past, [place_of(where) for where in self.passes])
         for number, (row, column, step) in enumerate(self.passes):
             target = now[:, row::step, column::step]
             if target.numel():
@@ -146,8 +141,8 @@ class Prior(nn.Module):
         Returns [N, H, W, width] on the activation grid.
         """
         x = torch.cat((*before, *(v[..., :1].abs() for v in before)), dim=-1)
-        x = requantize(self.past_in(_neighbours(x), qp))
-        return requantize(self.past_out(_neighbours(x), qp))
+        x = requantize(self.past_in(neighbours(x), qp))
+        return requantize(self.past_out(neighbours(x), qp))
 
     def pass_context(self, number: int, here: Tensor, now: Tensor, qp: Tensor,
                      known: Surroundings | None = None) -> tuple[Tensor, Tensor]:
@@ -165,7 +160,9 @@ class Prior(nn.Module):
         """
         h = self.here[number](here, qp)
         if number:
-            h = h + self.near[number - 1](self._taps(now, number), None)
+            reach = REACH[self.passes[number][2]]
+            wide = F.pad(now, (0, 0, reach, reach, reach, reach))
+            h = h + self.near[number - 1](self.taps(wide, reach, number), None)
         if number and self.around:
             seen = self._surroundings(now, number) if known is None else known.features(number)
             h = h + self.around_out[number - 1](seen, None)
@@ -173,17 +170,14 @@ class Prior(nn.Module):
         qp = qp.repeat_interleave(here.shape[1] * here.shape[2])
         return self.start(h, None), self.direct(h, qp)
 
-    def _taps(self, now: Tensor, number: int) -> Tensor:
-        """Signs [N, H, W, bits] -> known neighbours of a pass's positions [N, h, w, taps * bits].
-        """
-        h, w = now.shape[1:3]
+    def taps(self, wide: Tensor, edge: int, number: int) -> Tensor:
+        """Signs [N, H, W, bits] with `edge` more rows and columns on each side -> known neighbours
+        of a pass's positions, [N, h, w, taps * bits]."""
+        h, w = (n - 2 * edge for n in wide.shape[1:3])
         row, column, step = self.passes[number]
-        reach = REACH[step]
-        x = F.pad(now, (0, 0, reach, reach, reach, reach))
-        top, left = reach + row, reach + column
-        return gathered(x, [(slice(top + y, reach + h + y, step),
-                             slice(left + x_, reach + w + x_, step))
-                            for y, x_ in known_taps(self.passes, number)])
+        return gathered(wide, [(slice(edge + row + y, edge + h + y, step),
+                                slice(edge + column + x, edge + w + x, step))
+                               for y, x in known_taps(self.passes, number)])
 
     def _surroundings(self, now: Tensor, number: int) -> Tensor:
         """Signs [N, H, W, bits] -> features of what earlier passes brought around a pass's
@@ -192,9 +186,26 @@ class Prior(nn.Module):
         for row, column, step in self.passes[:number]:
             known[row::step, column::step] = 1
         x = torch.cat((now * known, known.expand(len(now), -1, -1, -1)), dim=-1)
-        every = _spread(self.passes, number)
-        sums = self.around_in[every - 1](_neighbours(x[:, ::every, ::every]), None)
-        return _around(sums, self.passes[number], every)
+        every = self.spread(number)
+        sums = self.around_in[every - 1](neighbours(x[:, ::every, ::every]), None)
+        return self.nearby(requantize(sums), number)
+
+    def spread(self, number: int) -> int:
+        """2 where a pass and those before it lie on every second row and column, else 1."""
+        return 1 if any(v % 2 for where in self.passes[:number + 1] for v in where) else 2
+
+    def nearby(self, features: Tensor, number: int) -> Tensor:
+        """Activations of `around_in` at every `spread`-th row and column, [N, H, W, C] -> those of
+        the 3x3 neighbourhood of a pass's positions, [N, h, w, 9C], zeros outside."""
+        row, column, step = (v // self.spread(number) for v in self.passes[number])
+        h, w = features.shape[1:3]
+        x = F.pad(features, (0, 0, 1, 1, 1, 1))
+        return gathered(x, [(slice(row + i, h + i, step), slice(column + j, w + j, step))
+                            for i in range(3) for j in range(3)])
+
+    def frame(self, before: Sequence[Tensor], qp: Tensor) -> LatentFrame:
+        """The next latent frame of one clip, after those before it (as for `past`)."""
+        return LatentFrame(self, before, qp)
 
     def _teach(self, start: Tensor, direct: Tensor, signs: Tensor, hints: Tensor) -> Tensor:
         """Logits [K, bits] of all bits at once, where the bits are known."""
@@ -225,6 +236,31 @@ class Prior(nn.Module):
         self.out.check("out", (self.direct,))  # and a hint, of at most 2**15 units
 
 
+class LatentFrame:
+    """What a frozen prior knows before each pass over one latent frame.
+
+    Args:
+        prior, before, qp: as for `Prior.past`, of one clip.
+    """
+
+    def __init__(self, prior: Prior, before: Sequence[Tensor], qp: Tensor) -> None:
+        self.prior, self.qp = prior, qp
+        self.past = prior.past(before, qp)
+        self.known = Surroundings(prior, before[0].shape[1:3]) if prior.around else None
+        #: The last pass that was asked for.
+        self.told: int | None = None
+
+    def context(self, number: int, now: Tensor) -> tuple[Tensor, Tensor]:
+        """What `Prior.pass_context` returns for a pass; `now` [1, H, W, bits] has zeros for the
+        signs of this pass and later ones, and those of passes that were asked for before."""
+        passes = self.prior.passes
+        if self.known is not None and self.told is not None:
+            self.known.learn(self.told, now[:, *place_of(passes[self.told])])
+        self.told = number
+        here = self.past[:, *place_of(passes[number])]
+        return self.prior.pass_context(number, here, now, self.qp, self.known)
+
+
 class Surroundings:
     """What is known around the positions of one latent frame, [1, H, W], as its passes come.
 
@@ -236,7 +272,7 @@ class Surroundings:
         size: H, W.
     """
 
-    def __init__(self, prior: Prior, size: tuple[int, int]) -> None:
+    def __init__(self, prior: Prior, size: Sequence[int]) -> None:
         self.prior = prior
         self.sums, self.weights = [], []
         for every, layer in enumerate(prior.around_in, 1):
@@ -248,7 +284,7 @@ class Surroundings:
     def learn(self, number: int, signs: Tensor) -> None:
         """Take the signs [1, h, w, bits] of a pass."""
         x = F.pad(signs, (0, 1), value=1.0)
-        for every in range(1, _spread(self.prior.passes, number) + 1):
+        for every in range(1, self.prior.spread(number) + 1):
             sums = self.sums[every - 1]
             row, column, step = (v // every for v in self.prior.passes[number])
             down, right = (step * (n - 1) + 1 for n in signs.shape[1:3])
@@ -259,8 +295,8 @@ class Surroundings:
 
     def features(self, number: int) -> Tensor:
         """Around a pass's positions, as `Prior.pass_context` has them: [1, h, w, 9 * around]."""
-        every = _spread(self.prior.passes, number)
-        return _around(self.sums[every - 1][:, 1:-1, 1:-1], self.prior.passes[number], every)
+        sums = self.sums[self.prior.spread(number) - 1]
+        return self.prior.nearby(requantize(sums[:, 1:-1, 1:-1]), number)
 
 
 class TokenState:
@@ -291,22 +327,13 @@ class TokenState:
         self.hidden.addr_(signs, self.own[bit])
 
 
-def _place(where: Pass) -> Place:
+def place_of(where: Pass) -> Place:
+    """Rows and columns of a pass."""
     row, column, step = where
     return slice(row, None, step), slice(column, None, step)
 
 
-def _around(sums: Tensor, where: Pass, every: int) -> Tensor:
-    """Sums of `around_in` at every so many-th row and column, [N, H, W, C] -> activations of the
-    3x3 neighbourhood of a pass's positions, [N, h, w, 9C], zeros outside."""
-    row, column, step = (v // every for v in where)
-    h, w = sums.shape[1:3]
-    x = F.pad(requantize(sums), (0, 0, 1, 1, 1, 1))
-    return gathered(x, [(slice(row + i, h + i, step), slice(column + j, w + j, step))
-                        for i in range(3) for j in range(3)])
-
-
-def _neighbours(x: Tensor) -> Tensor:
+def neighbours(x: Tensor) -> Tensor:
     """[N, H, W, C] -> the 3x3 neighbourhood of every position, [N, H, W, 9C], zeros outside."""
     h, w = x.shape[1:3]
     x = F.pad(x, (0, 0, 1, 1, 1, 1))

@@ -49,6 +49,16 @@ def digest_of(header, segments):
     return digest.hexdigest()
 
 
+def test_learned_ones_decode_in_float32_too(monkeypatch):
+    """Whatever arithmetic is the fastest here."""
+    for name in ("v1_learned8", "v1_fine8", "v1_long8"):
+        with Reader(HERE / f"{name}.mvt") as reader:
+            segments, header = list(reader.iter_segments()), reader.header
+        prior = CODERS["learned8" if header.prior == "golden8" else header.prior].prior
+        monkeypatch.setitem(vars(prior), "contexts", prior.network)
+        assert digest_of(header, segments) == GOLDEN[f"{name}.mvt"]["tokens_sha256"]
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 def test_stored_streams_decode(name):
     path: Path = HERE / name
