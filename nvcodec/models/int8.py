@@ -126,7 +126,16 @@ class Int8Conv(nn.Module):
 
     def quantize(self, x: Tensor) -> Tensor:
         """float32 -> uint8 on this convolution's scale."""
-        return torch.add(self.shift, x, alpha=1 / self.scale).clamp_(0, 255).to(torch.uint8)
+        return self._to_steps(torch.add(self.shift, x, alpha=1 / self.scale))
+
+    def quantize_spent(self, x: Tensor) -> Tensor:
+        """As `quantize`, in the memory of x, which nobody needs any more."""
+        return self._to_steps(torch.add(self.shift, x, alpha=1 / self.scale, out=x))
+
+    @staticmethod
+    def _to_steps(x: Tensor) -> Tensor:
+        # By way of int16, in half of the time.
+        return x.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
     def apply_to(self, x: Tensor, state: StreamState | None,
                  following: Int8Conv | None = None) -> Tensor:
@@ -166,10 +175,10 @@ class Int8Block(nn.Module):
         """float32 [B, T, H, W, C] -> the same shape."""
         norm: ChannelNorm = self.norms[0]  # type: ignore[assignment]
         convs: list[Int8Conv] = list(self.convs)  # type: ignore[arg-type]
-        h = convs[0].quantize(F.silu(norm(x, qp)))
+        h = convs[0].quantize_spent(F.silu(norm(x, qp), inplace=True))
         for conv, following in pairwise(convs):
             h = conv.apply_to(h, state, following)
-        return x + convs[-1].apply_to(h, state)
+        return convs[-1].apply_to(h, state).add_(x)
 
 
 def _is_flat(conv: CausalConv3d) -> bool:
