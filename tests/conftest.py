@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests run side by side, one for each core: each, and each process it starts, keeps to one
     # thread, as threads of several that wait for each other take longer than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_command_keeps_memory() -> Iterator[None]:
+    """Those that tests call in this process would have it keep what any test frees, to the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nvcodec.cli.app.keep_freed_memory", lambda: False)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freed_memory_goes_back() -> Iterator[None]:
+    yield
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
