@@ -21,6 +21,7 @@ from nvcodec.models.quant import (
     ACTIVATION_BITS,
     ACTIVATION_MAX,
     ACTIVATIONS,
+    EXACT,
     SIGNS,
     QuantLinear,
     requantize,
@@ -34,8 +35,14 @@ EDGE = max(REACH.values())
 
 def fastest(prior: Prior) -> Prior | Int8Prior:
     """What computes a frozen prior's contexts fastest on its device."""
-    is_fast = has_avx2(prior.mix.weight.device) and is_exact()
+    is_fast = has_avx2(prior.mix.weight.device) and is_exact() and _leaves_room(prior)
     return Int8Prior(prior) if is_fast else prior
+
+
+def _leaves_room(prior: Prior) -> bool:
+    """Whether biases are small enough that float32 holds half units of them (`floors`), too."""
+    return all(float(layer.offsets().abs().max()) * layer.grid < EXACT / 2
+               for layer in prior.layers().values())
 
 
 class Int8Linear:

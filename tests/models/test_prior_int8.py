@@ -112,6 +112,17 @@ def test_operators_that_are_gone_are_done_without(monkeypatch: pytest.MonkeyPatc
 
 
 @needs_sums
+def test_biases_without_room_for_half_a_unit_are_left_alone() -> None:
+    prior = prior_of(1, {"around": 0})
+    assert isinstance(fastest(prior), Int8Prior)
+    numbers = prior.mix.integers()
+    numbers["bias"][0, 3] = -2**23
+    prior.mix.load_integers(**numbers)
+    prior.check()
+    assert fastest(prior) is prior
+
+
+@needs_sums
 def test_streams_are_the_same_in_both(tiny_release: Path) -> None:
     release = next(r for r in registry.read_index(tiny_release) if r.id == "tiny")
     coder = coder_of(release, "learned")
