@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvcodec.models import as_bytes
 from nvcodec.models.blocks import ResBlock
 from nvcodec.models.conv import CausalConv3d, ChannelNorm, StreamState
 from nvcodec.models.device import has_avx2
@@ -124,18 +125,10 @@ class Int8Conv(nn.Module):
         """float32 [B, T, H, W, c_in] -> float32 [B, T / s, H / s, W / s, c_out]."""
         return self.apply_to(self.quantize(x), state)
 
-    def quantize(self, x: Tensor) -> Tensor:
-        """float32 -> uint8 on this convolution's scale."""
-        return self._to_steps(torch.add(self.shift, x, alpha=1 / self.scale))
-
-    def quantize_spent(self, x: Tensor) -> Tensor:
-        """As `quantize`, in the memory of x, which nobody needs any more."""
-        return self._to_steps(torch.add(self.shift, x, alpha=1 / self.scale, out=x))
-
-    @staticmethod
-    def _to_steps(x: Tensor) -> Tensor:
-        # By way of int16, in half of the time.
-        return x.clamp_(0, 255).to(torch.int16).to(torch.uint8)
+    def quantize(self, x: Tensor, spent: bool = False) -> Tensor:
+        """float32 -> uint8 on this convolution's scale; x is as it was, but where it is `spent`."""
+        return as_bytes.floored(
+            torch.add(self.shift, x, alpha=1 / self.scale, out=x if spent else None))
 
     def apply_to(self, x: Tensor, state: StreamState | None,
                  following: Int8Conv | None = None) -> Tensor:
@@ -175,7 +168,7 @@ class Int8Block(nn.Module):
         """float32 [B, T, H, W, C] -> the same shape."""
         norm: ChannelNorm = self.norms[0]  # type: ignore[assignment]
         convs: list[Int8Conv] = list(self.convs)  # type: ignore[arg-type]
-        h = convs[0].quantize_spent(F.silu(norm(x, qp), inplace=True))
+        h = convs[0].quantize(F.silu(norm(x, qp), inplace=True), spent=True)
         for conv, following in pairwise(convs):
             h = conv.apply_to(h, state, following)
         return convs[-1].apply_to(h, state).add_(x)

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nvcodec.models import as_bytes
 from nvcodec.models.device import has_avx2
 from nvcodec.models.prior import REACH, Prior, neighbours, place_of
 from nvcodec.models.quant import (
     ACTIVATION_BITS,
-    ACTIVATION_MAX,
     ACTIVATIONS,
     EXACT,
     SIGNS,
@@ -150,8 +150,7 @@ class Int8Frame:
             h += layers.near[number - 1].sums(taps, self.qp)
             if prior.around:
                 h += layers.around_out[number - 1].sums(self._nearby(number), self.qp)
-        # Rounded down, as nothing is below zero.
-        x = h.mul_(2.0**ACTIVATION_BITS).clamp_(0, ACTIVATION_MAX).to(torch.uint8).flatten(0, 2)
+        x = as_bytes.floored(h.mul_(2.0**ACTIVATION_BITS)).flatten(0, 2)
         start, direct = layers.last.sums(layers.mix.activations(x, self.qp), self.qp).split(
             (prior.units, prior.bits), dim=1)
         return start, direct

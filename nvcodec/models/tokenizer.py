@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvcodec.models import lfq
+from nvcodec.models import as_bytes, lfq
 from nvcodec.models.blocks import QpEmbedding
 from nvcodec.models.config import ModelConfig
 from nvcodec.models.conv import StreamState
@@ -132,12 +132,6 @@ class Tokenizer(nn.Module):
         return x
 
 
-def to_bytes(x: Tensor) -> Tensor:
-    """Pixels, about [-1, 1] -> uint8, nearest."""
-    # Half a step more, as casts round down; by way of int16, in half of the time.
-    return torch.add(128.0, x.float(), alpha=127.5).clamp_(0, 255).to(torch.int16).to(torch.uint8)
-
-
 def pad_frames(frames: Tensor, stride: int) -> Tensor:
     """[T, H, W, C] -> height and width padded up to whole strides by repeating the edges."""
     height, width = frames.shape[1:3]
@@ -183,4 +177,4 @@ class DecoderStream:
         weight = self.model.decoder.stem.weight
         q = lfq.tokens_to_bits(tokens.to(weight.device), self.model.config.token_bits, weight.dtype)
         x = self.model.decode(q[None], self.qp, self.state, self.every)
-        return to_bytes(x[0, :, :self.height, :self.width]).cpu()
+        return as_bytes.pixels(x[0, :, :self.height, :self.width]).cpu()

@@ -31,9 +31,13 @@ def table_of(header):
     return formula_table() if header.prior else None
 
 
+def learned_of(header):
+    return CODERS["learned8" if header.prior == "golden8" else header.prior]
+
+
 def decoder_of(header):
     if header.coder == CODER_LEARNED:
-        return CODERS["learned8" if header.prior == "golden8" else header.prior].decode
+        return learned_of(header).decode
     table = table_of(header)
     check_table(header, table)
     return lambda payload, shape, qp: decode_tokens(
@@ -54,7 +58,7 @@ def test_learned_ones_decode_in_float32_too(monkeypatch):
     for name in ("v1_learned8", "v1_fine8", "v1_long8"):
         with Reader(HERE / f"{name}.mvt") as reader:
             segments, header = list(reader.iter_segments()), reader.header
-        prior = CODERS["learned8" if header.prior == "golden8" else header.prior].prior
+        prior = learned_of(header).prior
         monkeypatch.setitem(vars(prior), "contexts", prior.network)
         assert digest_of(header, segments) == GOLDEN[f"{name}.mvt"]["tokens_sha256"]
 

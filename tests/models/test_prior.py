@@ -17,7 +17,6 @@ from nvcodec.models.prior import (
     FINE_PASSES,
     PASSES,
     Prior,
-    Surroundings,
     TokenState,
     known_taps,
 )
@@ -27,26 +26,12 @@ from nvcodec.models.prior_file import (
     prior_bytes,
     probability_table,
 )
-from nvcodec.models.quant import EXACT, LOGIT_LEVELS, QuantLinear, to_levels
+from nvcodec.models.quant import EXACT, LOGIT_LEVELS, to_levels
 from nvcodec.models.registry import ModelError
 from nvcodec.train.prior import exact_bfloat16
+from tests.models.priors import BITS, SHAPE_NAMES, SHAPES, frozen_prior, small_prior
 
-BITS = 8
-
-
-#: Four passes; ten; ten and a longer memory on a coarser grid.
-SHAPES = ({"around": 0}, {"around": 10}, {"around": 10, "frames": 4, "finest": 7})
-every_shape = pytest.mark.parametrize("sizes", SHAPES, ids=["four", "ten", "ten-long"])
-
-
-def small_prior(seed: int = 0, **sizes: int) -> Prior:
-    """Random weights, none of them near zero only; of ten passes where nothing is said."""
-    torch.manual_seed(seed)
-    prior = Prior(BITS, 12, 20, 16, **{"around": 10, **sizes})
-    with torch.no_grad():
-        for p in prior.parameters():
-            p.add_(torch.randn_like(p) * 0.2)
-    return prior
+every_shape = pytest.mark.parametrize("sizes", SHAPES, ids=SHAPE_NAMES)
 
 
 def frozen(prior: Prior, folder: Path) -> Prior:
@@ -92,29 +77,23 @@ def test_bit_by_bit_equals_all_at_once(sizes: dict[str, int], size: tuple[int, i
     exact = frozen(small_prior(**sizes), tmp_path)
     q, qp, h = signs((1, 1, *size)), torch.tensor([17]), hints((1, 1, *size))
     whole = exact(q, qp, h)[0]
-    past = exact.past([torch.zeros_like(q[0])] * exact.frames, qp)
-    known = Surroundings(exact, size) if exact.around else None
+    frame = exact.frame([torch.zeros_like(q[0])] * exact.frames, qp)
     for number, (row, column, step) in enumerate(exact.passes):
         here = (slice(None), slice(row, None, step), slice(column, None, step))
         if not q[0][here].numel():
             continue
-        state = TokenState(exact, *exact.pass_context(number, past[here], q[0], qp, known))
+        state = TokenState(exact, *frame.context(number, q[0]))
         for bit in range(BITS):
             got = to_levels(state.logits(bit, h[0][here][..., bit].reshape(-1)))
             assert torch.equal(got, whole[here][..., bit].reshape(-1))
             state.learn(bit, q[0][here][..., bit].reshape(-1))
-        if known is not None:
-            known.learn(number, q[0][here])
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**31), sizes=st.sampled_from(SHAPES))
 def test_order_of_sums_changes_nothing(seed: int, sizes: dict[str, int]) -> None:
     """Every matrix product of the network, summed in another order and in two parts."""
-    prior = small_prior(seed % 7, **sizes)
-    for layer in prior.modules():
-        if isinstance(layer, QuantLinear):
-            layer.load_integers(*layer.integers().values())
+    prior = frozen_prior(seed % 7, **sizes)
     q, qp, h = signs((1, 2, 4, 6), seed), torch.tensor([seed % 64]), hints((1, 2, 4, 6), seed)
     draw = torch.Generator().manual_seed(seed)
 

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from nvcodec.codec.coders import coder_of
 from nvcodec.models import prior_int8, registry
-from nvcodec.models.prior import PASSES, Prior, place_of
+from nvcodec.models.prior import PASSES, place_of
 from nvcodec.models.prior_int8 import Int8Linear, Int8Prior, fastest, is_exact
 from nvcodec.models.quant import ACTIVATIONS, SIGNS, QuantLinear, requantize
+from tests.models.priors import BITS, SHAPE_NAMES, SHAPES, frozen_prior
 
-BITS = 6
-SHAPES = ({"around": 0}, {"around": 10}, {"around": 10, "frames": 4, "finest": 7})
 needs_sums = pytest.mark.skipif(not is_exact(), reason="a CPU that saturates sums of 8 bits")
 
 
@@ -36,16 +35,6 @@ def layer_of(kind: tuple[int, int], inputs: int, seed: int, qp: bool) -> QuantLi
     bias = draw.integers(-2**15, 2**15, (64 if qp else 1, 7), dtype=np.int32)
     layer.load_integers(torch.from_numpy(weight), torch.from_numpy(bias))
     return layer
-
-
-def prior_of(seed: int, sizes: dict[str, int]) -> Prior:
-    torch.manual_seed(seed)
-    prior = Prior(BITS, 12, 20, 16, **sizes)
-    for p in prior.parameters():
-        p.add_(torch.randn_like(p) * 0.2)
-    for layer in prior.layers().values():
-        layer.load_integers(*layer.integers().values())
-    return prior
 
 
 @needs_sums
@@ -65,11 +54,11 @@ def test_layers_say_the_same(kind: tuple[int, int], inputs: int, rows: int, seed
 
 
 @needs_sums
-@pytest.mark.parametrize("sizes", SHAPES, ids=["four", "ten", "ten-long"])
+@pytest.mark.parametrize("sizes", SHAPES, ids=SHAPE_NAMES)
 @settings(max_examples=10, deadline=None)
 @given(size=st.tuples(st.integers(1, 9), st.integers(1, 9)), seed=st.integers(0, 2**31))
 def test_passes_say_the_same(sizes: dict[str, int], size: tuple[int, int], seed: int) -> None:
-    prior = prior_of(seed, sizes)
+    prior = frozen_prior(seed, **sizes)
     draw = torch.Generator().manual_seed(seed)
 
     def signs() -> Tensor:
@@ -99,7 +88,7 @@ def test_sums_that_saturate_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Int8Linear, "__init__", halved)
     assert not is_exact.__wrapped__()
     monkeypatch.setattr(prior_int8, "is_exact", is_exact.__wrapped__)
-    prior = prior_of(1, {"around": 0})
+    prior = frozen_prior(1, around=0)
     assert fastest(prior) is prior
 
 
@@ -113,7 +102,7 @@ def test_operators_that_are_gone_are_done_without(monkeypatch: pytest.MonkeyPatc
 
 @needs_sums
 def test_biases_without_room_for_half_a_unit_are_left_alone() -> None:
-    prior = prior_of(1, {"around": 0})
+    prior = frozen_prior(1, around=0)
     assert isinstance(fastest(prior), Int8Prior)
     numbers = prior.mix.integers()
     numbers["bias"][0, 3] = -2**23
