@@ -10,6 +10,7 @@ from benchmarks.codecs.hevc import Hevc
 from benchmarks.codecs.nvcodec import (
     Nvcodec,
     NvcodecDense,
+    NvcodecFast,
     NvcodecFloat32,
     NvcodecPlain,
     NvcodecSearch,
@@ -18,8 +19,9 @@ from benchmarks.codecs.vvc import Vvc
 from benchmarks.ffmpeg import find_ffmpeg
 from nvcodec.errors import UsageError
 
-OWN = {"nvcodec": Nvcodec, "nvcodec-search": NvcodecSearch, "nvcodec-plain": NvcodecPlain,
-       "nvcodec-dense": NvcodecDense, "nvcodec-float32": NvcodecFloat32}
+OWN = {"nvcodec": Nvcodec, "nvcodec-fast": NvcodecFast, "nvcodec-search": NvcodecSearch,
+       "nvcodec-plain": NvcodecPlain, "nvcodec-dense": NvcodecDense,
+       "nvcodec-float32": NvcodecFloat32}
 ANCHORS: dict[str, type[Hevc] | type[Vvc] | type[Av1]] = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
 #: In the order of tables: the codec under test first, then what it is compared with.
 NAMES = (*OWN, *ANCHORS)

@@ -40,6 +40,7 @@ class Nvcodec(Codec):
         device: "auto", "cpu", "cuda", ...
         keyint: most frames in a segment.
         rdo: whether signs are chosen by their cost.
+        fast: whether every picture is looked at once.
         effort: gradient steps of the encoder's search.
         precision: of the network: "auto", "float32" or "int8".
         spacing: frames from one coded frame to the next; None lets the encoder choose.
@@ -49,6 +50,7 @@ class Nvcodec(Codec):
     device: str = "auto"
     keyint: int = KEYINT
     rdo: bool = True
+    fast: bool = False
     effort: int = 0
     precision: str = "auto"
     spacing: int | None = None
@@ -72,7 +74,8 @@ class Nvcodec(Codec):
             options.network_precision, registry.find(self.model), device)
         return {"model": self.model, "device": str(device), "precision": resolved,
                 "keyint": self.keyint,
-                "rdo": self.rdo, "effort": self.effort, "spacing": self.spacing or "auto",
+                "rdo": self.rdo, "fast": self.fast, "effort": self.effort,
+                "spacing": self.spacing or "auto",
                 "gop": "causal, closed segments", "threads": self.threads}
 
     def version(self) -> str:
@@ -93,6 +96,7 @@ class Nvcodec(Codec):
         return [*self._worker("encode", master, stream), "--qp", str(point),
                 "--model", self.model, "--keyint", str(self.keyint),
                 "--rdo" if self.rdo else "--no-rdo", "--effort", str(self.effort),
+                *(["--fast"] if self.fast else []),
                 *(["--spacing", str(self.spacing)] if self.spacing else [])]
 
     def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
@@ -123,6 +127,16 @@ class NvcodecPlain(Nvcodec):
 
     name = "nvcodec-plain"
     label = "nvcodec without RDO"
+
+
+@dataclass(frozen=True)
+class NvcodecFast(Nvcodec):
+    """The same without a second look: what that is worth, and what it costs."""
+
+    fast: bool = True
+
+    name = "nvcodec-fast"
+    label = "nvcodec --fast"
 
 
 @dataclass(frozen=True)

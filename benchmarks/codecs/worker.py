@@ -33,17 +33,18 @@ def group() -> None:
 @click.option("--model", default="s")
 @click.option("--keyint", type=int, default=97)
 @click.option("--rdo/--no-rdo", default=True)
+@click.option("--fast", is_flag=True)
 @click.option("--effort", type=int, default=0)
 @click.option("--spacing", type=int)
 @click.option("--device", default="auto")
 @click.option("--precision", default="auto")
 @click.option("--repeat", type=int, default=1)
 def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, rdo: bool,
-           effort: int, spacing: int | None, device: str, precision: str,
+           fast: bool, effort: int, spacing: int | None, device: str, precision: str,
            repeat: int) -> None:
     """Code a video."""
-    options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, effort=effort,
-                                    spacing=spacing, audio=False, device=device,
+    options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, fast=fast,
+                                    effort=effort, spacing=spacing, audio=False, device=device,
                                     precision=precision, force=True)
     _repeat(repeat, lambda: nvcodec.encode(source, target, options))
 

@@ -67,6 +67,8 @@ ENCODING = (
     click.option("--model", default="s", show_default=True, help="Weights; see `nvcodec models`."),
     click.option("--rdo/--no-rdo", default=True,
                  help="Choose the sign of small latent values by its cost."),
+    click.option("--fast", is_flag=True,
+                 help="Look at every picture once and not twice: half of the time, more bits."),
     click.option("--effort", type=int, default=0, show_default=True, metavar="N",
                  help="Gradient steps that search for better tokens: 4 is clearly better and about "
                       "12 times slower, 0 is off."),
@@ -88,7 +90,7 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
     """What shapes an encode, given to the verb as one `wished: EncodeOptions`."""
     @wraps(function)
     def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
-               model: str, rdo: bool, effort: int, prior: str | None, keyint: int,
+               model: str, rdo: bool, fast: bool, effort: int, prior: str | None, keyint: int,
                spacing: str, no_audio: bool, verify: bool, start: float | None,
                duration: float | None, device: str, precision: str, force: bool,
                **verbs_own: Any) -> Any:
@@ -96,7 +98,7 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
 
         wished = EncodeOptions(
             model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
-            spacing=SPACINGS.get(spacing), rdo=rdo, effort=effort,
+            spacing=SPACINGS.get(spacing), rdo=rdo, fast=fast, effort=effort,
             start=start, duration=duration, audio=not no_audio,
             device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)

@@ -41,6 +41,8 @@ class EncodeOptions:
         precision: of the network: "float32", "int8", or "auto" for the faster one. The search
             always computes in float32.
         rdo: let the learned prior choose the sign of small latent values by its cost.
+        fast: look at every picture once. Otherwise the encoder also looks at what it made of it,
+            and mends what it misses, unless the search does.
         effort: gradient steps that search for better latent values; 0 takes the encoder's.
         effort_nets: LPIPS backbones that the search looks through: "alex", "squeeze" or both.
         verify: read the file back and compare every token.
@@ -61,6 +63,7 @@ class EncodeOptions:
     device: str = "auto"
     precision: str = "auto"
     rdo: bool = True
+    fast: bool = False
     effort: int = 0
     effort_nets: tuple[str, ...] = CODEC.lpips_nets
     verify: bool = False

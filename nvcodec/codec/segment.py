@@ -44,11 +44,13 @@ class SegmentEncoder:
         rdo: strength of signs chosen by cost (`strength_at`); 0 takes them as they are.
         refiner: improves the latent values before their signs are taken; fresh for each segment.
         spacing: of the segment; pieces have what is coded of its frames.
+        fast: look at everything once (`EncoderStream`).
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
-                 rdo: float = 0.0, refiner: Refiner | None = None, spacing: float = 1) -> None:
-        self.stream = EncoderStream(model, qp)
+                 rdo: float = 0.0, refiner: Refiner | None = None, spacing: float = 1,
+                 fast: bool = False) -> None:
+        self.stream = EncoderStream(model, qp, fast)
         self.qp, self.header, self.spacing = round(qp), header, spacing
         self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,
                                    rdo * strength_at(qp))

@@ -117,7 +117,8 @@ class Setup:
         if self.perceptual is not None:
             refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)
         segment = SegmentEncoder(
-            self.model, self.coder, qp, self.header, self.rdo, refiner, spacing)
+            self.model, self.coder, qp, self.header, self.rdo, refiner, spacing,
+            self.options.fast or refiner is not None)
         coded = coded_frames(frames, spacing, lambda frame: segment.note(frame, shift))
         told = 0
         for piece in pieces(coded, self.header.density * self.options.keyint, self.step):

@@ -21,7 +21,7 @@ def parameters(config: ModelConfig) -> int:
 def macs_per_pixel(config: ModelConfig) -> tuple[float, float]:
     """(encode, decode) multiply-accumulates for each pixel of each frame in a long clip.
 
-    Encoding runs the decoder too where there is a memory. All turns but a clip's first are alike,
+    Where there is a memory, encoding looks twice and runs the decoder too. All turns but a clip's first are alike,
     so the second is counted.
     """
     side, stride = 8 * config.spatial_stride, config.time_stride
@@ -32,7 +32,7 @@ def macs_per_pixel(config: ModelConfig) -> tuple[float, float]:
         encoding, decoding = StreamState(), StreamState()
         model.encode(first, state=encoding)
         model.decode(signs, state=decoding)
-        encode = _count(model, lambda: model.encode(turn, state=encoding))
+        encode = _count(model, lambda: model.encode(turn, state=encoding, again=1.0))
         decode = _count(model, lambda: model.decode(signs, state=decoding))
     pixels = stride * side * side
     return encode / pixels, decode / pixels

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from nvcodec.models import as_bytes, lfq
 from nvcodec.models.blocks import QpEmbedding
-from nvcodec.models.config import ModelConfig
+from nvcodec.models.config import KEEP, ModelConfig
 from nvcodec.models.conv import StreamState
 from nvcodec.models.decoder import Decoder
 from nvcodec.models.encoder import Encoder
 from nvcodec.models.memory import Outlook, each, outlook, remembered
+from nvcodec.models.second_look import looked_again, share
 
 #: Latent values [B, t, H/8, W/8, bits] -> the signs in {-1, +1} that are sent for them.
 Sent: TypeAlias = Callable[[Tensor], Tensor]
@@ -58,15 +59,16 @@ class Tokenizer(nn.Module):
         return out
 
     def encode(self, x: Tensor, qp: Tensor | float = 0, state: StreamState | None = None,
-               sent: Sent = lfq.quantize) -> Tensor:
+               sent: Sent = lfq.quantize, again: float = 0.0) -> Tensor:
         """[B, 1 + s*t, H, W, 3] -> latent values z [B, 1 + t, H/8, W/8, bits] before the sign.
 
         H and W must be whole multiples of the spatial stride (`pad_frames` makes them so). `sent`
         makes signs of values, latent frame by latent frame: where there is a memory, later values
-        depend on what was sent.
+        depend on what was sent. There values may be looked at `again` (`second_look`), by a part
+        0..1 of what is missed.
         """
         if self.config.memory:  # of each turn the loop needs the last picture alone
-            return self._around(x, qp, state, sent, self.config.time_stride).z
+            return self._around(x, qp, state, sent, self.config.time_stride, again).z
         z: Tensor = self.encoder(x, self.embed(qp), state)
         sent(z)
         return z
@@ -103,18 +105,32 @@ class Tokenizer(nn.Module):
         return Passage(self.decode(q, qp, every=every), z, q)
 
     def _around(self, x: Tensor, qp: Tensor | float, state: StreamState | None,
-                sent: Sent, every: int = 1) -> Passage:
-        """Once round the loop for each latent frame; `every` as for `decode`."""
+                sent: Sent, every: int = 1, again: float = 0.0) -> Passage:
+        """Once round the loop for each latent frame; `every` as for `decode`, `again` as for
+        `encode`."""
         state = StreamState() if state is None else state
         embedded, stride = self.embed(qp), self.config.time_stride
         frames = x.shape[1]
         pictures, values, signs = [], [], []
         for part in x.split([1] * (frames % stride) + [stride] * (frames // stride), dim=1):
             seen = self._outlook(state, part.shape[1])
+            before = StreamState(state) if again else None
             values.append(self.encoder(part, embedded, state, seen))
+            if before is not None:
+                values[-1] = self._again(values[-1], embedded, before, seen, again)
             signs.append(sent(values[-1]))
             pictures.append(self._turn(signs[-1], embedded, state, seen, every))
         return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
+
+    def _again(self, z: Tensor, qp: Tensor | None, before: StreamState, seen: Outlook | None,
+               part: float) -> Tensor:
+        """Values of a turn after a second look, from the state `before` it, which is used up."""
+        q = lfq.quantize(z)
+        made = self.decoder(q, qp, StreamState(before), seen).clamp(-1, 1)
+        better = looked_again(z, q, self.encoder(made, qp, before, seen), part)
+        if self.config.keeps:
+            better[..., KEEP] = z[..., KEEP]  # a rule's and not a network's
+        return better
 
     def _outlook(self, state: StreamState, frames: int) -> Outlook | None:
         """What to expect of the next `frames`; None at the start of a segment."""
@@ -143,10 +159,14 @@ def pad_frames(frames: Tensor, stride: int) -> Tensor:
 
 
 class EncoderStream:
-    """Encodes one segment piece by piece; equal to encoding it whole. qp is real, 0..63."""
+    """Encodes one segment piece by piece; equal to encoding it whole. qp is real, 0..63.
 
-    def __init__(self, model: Tokenizer, qp: float) -> None:
+    Where there is a memory, every turn is looked at twice (`second_look`), but for `fast`.
+    """
+
+    def __init__(self, model: Tokenizer, qp: float, fast: bool = False) -> None:
         self.model, self.qp, self.state = model, qp, StreamState()
+        self.again = 0.0 if fast else share(qp)
 
     @torch.inference_mode()
     def push(self, frames: Tensor, sent: Sent = lfq.quantize) -> Tensor:
@@ -158,7 +178,7 @@ class EncoderStream:
         weight = self.model.encoder.out.weight
         x = frames.to(weight.device, weight.dtype) / 127.5 - 1
         x = pad_frames(x, self.model.config.spatial_stride)
-        z = self.model.encode(x[None], self.qp, self.state, sent)
+        z = self.model.encode(x[None], self.qp, self.state, sent, self.again)
         return z[0].float().cpu()
 
 
