@@ -21,8 +21,8 @@ def parameters(config: ModelConfig) -> int:
 def macs_per_pixel(config: ModelConfig) -> tuple[float, float]:
     """(encode, decode) multiply-accumulates for each pixel of each frame in a long clip.
 
-    Where there is a memory, encoding looks twice and runs the decoder too. All turns but a clip's first are alike,
-    so the second is counted.
+    Where there is a memory, encoding looks twice and runs the decoder too. All turns but a clip's
+    first are alike, so the second is counted.
     """
     side, stride = 8 * config.spatial_stride, config.time_stride
     with torch.device("meta"):
