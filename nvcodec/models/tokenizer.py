@@ -114,20 +114,21 @@ class Tokenizer(nn.Module):
         pictures, values, signs = [], [], []
         for part in x.split([1] * (frames % stride) + [stride] * (frames // stride), dim=1):
             seen = self._outlook(state, part.shape[1])
-            before = StreamState(state) if again else None
-            values.append(self.encoder(part, embedded, state, seen))
-            if before is not None:
-                values[-1] = self._again(values[-1], embedded, before, seen, again)
+            values.append(self._values(part, embedded, state, seen, again))
             signs.append(sent(values[-1]))
             pictures.append(self._turn(signs[-1], embedded, state, seen, every))
         return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
 
-    def _again(self, z: Tensor, qp: Tensor | None, before: StreamState, seen: Outlook | None,
-               part: float) -> Tensor:
-        """Values of a turn after a second look, from the state `before` it, which is used up."""
+    def _values(self, x: Tensor, qp: Tensor | None, state: StreamState, seen: Outlook | None,
+                again: float) -> Tensor:
+        """A turn's latent values, looked at `again` as for `encode`."""
+        before = StreamState(state)
+        z: Tensor = self.encoder(x, qp, state, seen)
+        if not again:
+            return z
         q = lfq.quantize(z)
         made = self.decoder(q, qp, StreamState(before), seen).clamp(-1, 1)
-        better = looked_again(z, q, self.encoder(made, qp, before, seen), part)
+        better = looked_again(z, q, self.encoder(made, qp, before, seen), again)
         if self.config.keeps:
             better[..., KEEP] = z[..., KEEP]  # a rule's and not a network's
         return better

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nvcodec.models.lfq import bits_to_tokens
+from nvcodec.models.second_look import FADES, SHARE
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.train.data import Frames
 from nvcodec.train.signs import Signs, sender
@@ -90,7 +91,7 @@ def cached_grids(path: Path, model: Tokenizer, clips: Sequence[Frames], each: in
     `key_of_signs` is what tells one `signs` from another.
     """
     key = np.frombuffer(_fingerprint(model) + bytes([each]) + len(clips).to_bytes(4, "little")
-                        + key_of_signs, np.uint8)
+                        + key_of_signs + repr((SHARE, FADES)).encode(), np.uint8)
     if path.exists():
         with np.load(path) as saved:
             if np.array_equal(saved["key"], key):

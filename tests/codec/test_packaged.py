@@ -7,11 +7,13 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nvcodec
 from nvcodec import EncodeOptions
 from nvcodec.cli.app import run
+from nvcodec.codec.compare import frames_of
 from nvcodec.models import registry
 
 
@@ -47,6 +49,18 @@ def test_a_higher_qp_takes_fewer_bytes(bikes: Path, tmp_path: Path) -> None:
         report = nvcodec.encode(bikes, tmp_path / f"{qp}.mvt", EncodeOptions(qp=qp, duration=0.2))
         sizes.append(report.file_bytes)
     assert all(a > b for a, b in pairwise(sizes))
+
+
+def test_a_second_look_makes_better_pictures(carphone: Path, tmp_path: Path) -> None:
+    errors, sizes = [], []
+    for fast in (False, True):
+        options = EncodeOptions(qp=24, duration=0.57, fast=fast)
+        mvt = tmp_path / f"{fast}.mvt"
+        sizes.append(nvcodec.encode(carphone, mvt, options).bpp)
+        pairs = zip(frames_of(carphone), frames_of(mvt), strict=False)
+        errors.append(np.mean([np.square(x.astype(np.float32) - y).mean() for x, y in pairs]))
+    assert errors[0] < 0.985 * errors[1]
+    assert sizes[0] < 1.15 * sizes[1]
 
 
 def test_a_wished_rate_is_met(bikes: Path, tmp_path: Path) -> None:
