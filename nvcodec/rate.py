@@ -93,7 +93,7 @@ class QpSearch:
     """
 
     def __init__(self, band: Band, start: float, slope: float = TYPICAL_SLOPE,
-                 most: int = 9, least: float = 0.0) -> None:
+                 most: int = 10, least: float = 0.0) -> None:
         self.band, self.slope, self.most, self.least = band, slope, most, least
         self.start = clamp_qp(start, least)
         self.seen: dict[float, float] = {}

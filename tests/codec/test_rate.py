@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import nvcodec
@@ -34,6 +34,7 @@ CURVES = st.builds(s_curve, st.floats(0.01, 1.0), st.floats(0.5, 4.0), st.floats
 
 
 @given(CURVES, st.floats(0, 1), st.floats(0, 63))
+@example(s_curve(1.0, 0.5, 10.0, 4.0), 0.1, 60.5)  # out of a flat end: takes ten
 def test_search_lands_within_one_percent(rate: Callable[[float], float], part: float,
                                          start: float) -> None:
     wish = rate(MAX_QP) * (rate(0) / rate(MAX_QP)) ** part
@@ -58,7 +59,7 @@ def test_search_finds_what_lies_beside_a_leap(rate: Callable[[float], float], pa
 
     top, end = leaping(-16), leaping(MAX_QP)
     wish = end * (top / end) ** part
-    # Three more than usual: a start below 0 and a cliff above it take some before the rest.
+    # Two more than usual: a start below 0 and a cliff above it take some before the rest.
     search = QpSearch(Band(0.99 * wish, 1.01 * wish), start, most=12, least=-16.0)
     while (qp := search.ask()) is not None:
         assert -16 <= qp <= MAX_QP and qp not in search.seen
