@@ -68,7 +68,8 @@ ENCODING = (
     click.option("--rdo/--no-rdo", default=True,
                  help="Choose the sign of small latent values by its cost."),
     click.option("--fast", is_flag=True,
-                 help="Look at every picture once and not twice: half of the time, more bits."),
+                 help="Look at every picture once and not twice: half of the time, pictures a "
+                      "little worse for the same bits."),
     click.option("--effort", type=int, default=0, show_default=True, metavar="N",
                  help="Gradient steps that search for better tokens: 4 is clearly better and about "
                       "12 times slower, 0 is off."),
