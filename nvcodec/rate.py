@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean
 
+from nvcodec.usual import HAIR, Usual
+
 MAX_QP = 63.0
+#: A search ends within GOOD of the wish (relative); a file has met it within FAIR.
+GOOD, FAIR = 0.01, 0.02
 #: Octaves of rate for one qp step, until measurements say better, and what is believed of those.
 TYPICAL_SLOPE = 0.05
 SLOPES = (0.01, 0.2)
-#: A search ends within GOOD of the wish (relative); a file has met it within FAIR.
-GOOD, FAIR = 0.01, 0.02
-#: Less than this below 0 is as good as nothing.
-HAIR = 0.01
-#: (qp, octaves above the aim).
+#: By how many octaves sizes may fall where they usually fall by one. Steps outwards go so much too
+#: far, and are never smaller, in octaves.
+STEEPNESS = (0.05, 5.0)
+OVERSHOOT, LEAST_STEP = 1.1, 0.02
+#: (octaves that sizes usually are, octaves above the aim).
 Point = tuple[float, float]
 
 
@@ -78,25 +82,27 @@ class Goal:
 class QpSearch:
     """Finds the qp whose size lies in a band: ask what to try, tell what it took.
 
-    Sizes are taken to fall with qp on the whole, not at each step. Within a bracket it goes by
-    interpolation of the logarithm: a line through its ends, a parabola where a third point shows
-    a mild bend, and half way to the middle where it shows a strong one. Every size told is kept in
+    Sizes are taken to fall with qp on the whole, not at each step, and much as they usually do:
+    where they do exactly so, the second is right. Within a bracket it goes by interpolation of
+    the logarithm: a line through its ends, a parabola where a third point shows a mild bend, and
+    two thirds of the way to the middle where it shows a strong one. Every size told is kept in
     `seen`.
 
     Args:
         band: sizes that end the search.
         start: the first qp to try.
-        slope: octaves of size for one qp step, for the first steps.
+        frames: of a segment.
         most: sizes told before it gives up.
         least: the lowest qp. Where it is below 0, sizes leap there: nothing lies between those of
             0 and of a hair less.
     """
 
-    def __init__(self, band: Band, start: float, slope: float = TYPICAL_SLOPE,
-                 most: int = 10, least: float = 0.0) -> None:
-        self.band, self.slope, self.most, self.least = band, slope, most, least
-        self.start = clamp_qp(start, least)
+    def __init__(self, band: Band, start: float, frames: float = 161, most: int = 12,
+                 least: float = 0.0) -> None:
+        self.band, self.most, self.least = band, most, least
+        self.usual = Usual(frames)
         self.seen: dict[float, float] = {}
+        self.start = self._unseen(clamp_qp(start, least))
 
     def tell(self, qp: float, size: float) -> None:
         """Note what a qp took."""
@@ -108,13 +114,16 @@ class QpSearch:
             return self.start
         if len(self.seen) >= self.most or any(map(self.band.holds, self.seen.values())):
             return None
-        errors = sorted((q, self.band.octaves(size)) for q, size in self.seen.items())
+        errors = sorted((self.usual.octaves(q), self.band.octaves(size))
+                        for q, size in self.seen.items())
         pairs = [(a, b) for a, b in pairwise(errors) if (a[1] > 0) != (b[1] > 0)]
         if not pairs:
-            return self._outwards(errors)
-        falling = [(a, b) for a, b in pairs if a[1] > 0]
-        a, b = min(falling or pairs, key=lambda p: abs(p[0][1]) + abs(p[1][1]))
-        return self._between(a, b, errors)
+            there = self._outwards(errors)
+        else:
+            falling = [(a, b) for a, b in pairs if a[1] > 0]
+            a, b = min(falling or pairs, key=lambda p: abs(p[0][1]) + abs(p[1][1]))
+            there = self._between(a, b, errors)
+        return None if there is None else self._unseen(clamp_qp(self.usual.qp(there), self.least))
 
     @property
     def best(self) -> float:
@@ -130,34 +139,43 @@ class QpSearch:
         """Octaves of size for one qp step near the best, as far as sizes were told."""
         near = sorted(self.seen, key=lambda q: abs(q - self.best))[:2]
         if len(near) < 2 or abs(near[0] - near[1]) < 1e-6:
-            return self.slope
+            return TYPICAL_SLOPE
         a, b = near
         octaves = math.log2(max(self.seen[a], 1e-9) / max(self.seen[b], 1e-9))
         return min(max(octaves / (b - a), SLOPES[0]), SLOPES[1])
 
+    def _unseen(self, qp: float) -> float | None:
+        """A qp to try; where it lies in the leap below 0, one of the two sides."""
+        asked = (0.0, -HAIR) if -HAIR <= qp < 0 else (qp,)
+        return next((q for q in asked if q not in self.seen), None)
+
     def _outwards(self, errors: list[Point]) -> float | None:
-        """All were too large, or all too small: go on to that side, further each time."""
+        """All were too large, or all too small: go on to that side, somewhat too far."""
         sign = 1 if errors[0][1] > 0 else -1
-        qp, error = errors[-1] if sign > 0 else errors[0]
-        if qp == (MAX_QP if sign > 0 else self.least):
+        there, error = errors[-1] if sign > 0 else errors[0]
+        if there == self.usual.octaves(MAX_QP if sign > 0 else self.least):
             return None
-        step = max(1.15 * abs(error) / self.measured_slope(), errors[-1][0] - errors[0][0], 0.5)
-        return clamp_qp(qp + sign * step, self.least)
+        step = OVERSHOOT * abs(error) / _steepness(errors[::-sign])
+        return there + sign * max(step, LEAST_STEP)
 
     def _between(self, a: Point, b: Point, errors: list[Point]) -> float | None:
         width = b[0] - a[0]
-        if a[0] < 0 <= b[0]:
-            return next((qp for qp in (0.0, -HAIR) if qp not in self.seen), None)
+        if a[0] < self.usual.octaves(0.0) <= b[0]:
+            return self.usual.octaves(-HAIR / 2)
         if width < 1e-3:  # a jump: nothing lies between
             return None
-        qp = a[0] + width * a[1] / (a[1] - b[1])
+        there = a[0] + width * a[1] / (a[1] - b[1])
         outside = [e for e in errors if not a[0] <= e[0] <= b[0]]
         if outside:
             third = min(outside, key=lambda e: min(abs(e[0] - a[0]), abs(e[0] - b[0])))
             near, far = (a, b) if third[0] < a[0] else (b, a)
-            qp = _curved(near, far, third) if _bends_mildly(near, far, third) else (
-                (qp + a[0] + width / 2) / 2)
-        return min(max(qp, a[0] + 0.04 * width), b[0] - 0.04 * width)
+            there = _curved(near, far, third) if _bends_mildly(near, far, third) else (
+                (there + 2 * self._middle(a[0], b[0])) / 3)
+        return min(max(there, a[0] + 0.04 * width), b[0] - 0.04 * width)
+
+    def _middle(self, a: float, b: float) -> float:
+        """Half way between two places by qp: where sizes do not fall as usual, that halves most."""
+        return self.usual.octaves((self.usual.qp(a) + self.usual.qp(b)) / 2)
 
 
 @dataclass
@@ -251,10 +269,23 @@ def clamp_qp(qp: float, least: float) -> float:
     return min(max(float(qp), least), MAX_QP)
 
 
-def _bends_mildly(near: Point, far: Point, third: Point) -> bool:
-    """Whether a parabola qp(error) through three points runs one way inside the bracket near..far.
+def first_qp(bpp: float, frames: float, least: float) -> float:
+    """The qp at which segments of so many frames usually take a rate."""
+    return clamp_qp(Usual(frames).qp(-math.log2(max(bpp, 1e-9))), least)
 
-    Chandrupatla's test; `third` lies beyond `near`.
+
+def _steepness(outermost: list[Point]) -> float:
+    """Octaves that sizes fall for one that they usually do, between the outermost two points."""
+    if len(outermost) < 2:
+        return 1.0
+    (a, above), (b, below) = outermost[:2]
+    return min(max((above - below) / ((b - a) or 1.0), STEEPNESS[0]), STEEPNESS[1])
+
+
+def _bends_mildly(near: Point, far: Point, third: Point) -> bool:
+    """Whether a parabola octaves(error) through three points runs one way inside near..far.
+
+    Chandrupatla's test for a bracket; `third` lies beyond `near`.
     """
     x = (near[0] - far[0]) / (third[0] - far[0])
     if third[1] == far[1]:
@@ -264,10 +295,10 @@ def _bends_mildly(near: Point, far: Point, third: Point) -> bool:
 
 
 def _curved(*points: Point) -> float:
-    """Where the parabola qp(error) through three points meets error 0."""
+    """Where the parabola octaves(error) through three points meets error 0."""
     total = 0.0
-    for i, (qp, error) in enumerate(points):
+    for i, (there, error) in enumerate(points):
         for other in (e for j, (_, e) in enumerate(points) if j != i):
-            qp *= other / (other - error)
-        total += qp
+            there *= other / (other - error)
+        total += there
     return total

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from math import inf
 from statistics import fmean
 
 import bitstream
 from nvcodec.codec.audio import AudioCopier
 from nvcodec.codec.clip import Clip, Window, fits, load
-from nvcodec.rate import MAX_QP, Band, Goal, QpSearch, RateControl
+from nvcodec.rate import MAX_QP, Band, Goal, QpSearch, RateControl, first_qp
 from nvcodec.segments import Lookahead
 from nvcodec.video.info import Frame, VideoInfo
 
 #: Segments that are held back until the end is seen, to be coded again then.
 HELD = 2
-#: Where searches begin: the middle, from where either end is near.
-START_QP = 32.0
 #: A long source is sampled in so many places, each of so many frames at most.
 WINDOWS, WINDOW_FRAMES = 4, 33
 #: Sizes of a sample may miss the wish by this (relative); what follows is steered.
@@ -138,7 +137,8 @@ class Pilot:
         self.picture = source.picture
         pixels = (source.total or 1) * self.picture
         wish = 8 * goal.band(pixels, audio).aim / pixels
-        self.control = RateControl(wish, START_QP, pixels if source.total else None,
+        start = first_qp(wish, min(source.total or inf, source.header.keyint), source.finest_qp)
+        self.control = RateControl(wish, start, pixels if source.total else None,
                                    bits=8.0 * (opening + TAIL_BYTES), least=source.finest_qp)
         self.reach: Reach | None = None
         if source.path != "-" and source.is_long:
@@ -226,7 +226,8 @@ class Pilot:
         """
         qp = fmean(t.qp for t in redo)
         tries = {qp: [t.coded for t in redo]}
-        search = QpSearch(band, qp, self.control.slope, least=self.source.finest_qp)
+        search = QpSearch(band, qp, fmean(t.coded.chunk.frame_count for t in redo),
+                          least=self.source.finest_qp)
         search.tell(qp, _total(redo))
 
         def measure(qp: float) -> float:
@@ -254,7 +255,7 @@ class Pilot:
 
         wish = self.control.first_rate
         band = Band(wish * (1 - SAMPLE_TOLERANCE), wish * (1 + SAMPLE_TOLERANCE))
-        search = QpSearch(band, self.qp, self.control.slope, most=6, least=self.source.finest_qp)
+        search = QpSearch(band, self.qp, count, most=6, least=self.source.finest_qp)
         _run(search, measure)
         if search.best in self.source.ends:
             self.reach = self._reach(search, measure)

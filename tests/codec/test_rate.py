@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import nvcodec
 from nvcodec import EncodeOptions
-from nvcodec.rate import HAIR, MAX_QP, Band, Goal, QpSearch, RateControl
+from nvcodec.rate import MAX_QP, Band, Goal, QpSearch, RateControl
+from nvcodec.usual import HAIR, Usual
 
 
 def run(search: QpSearch, rate: Callable[[float], float]) -> float:
@@ -39,6 +40,27 @@ def test_search_lands_within_one_percent(rate: Callable[[float], float], part: f
                                          start: float) -> None:
     wish = rate(MAX_QP) * (rate(0) / rate(MAX_QP)) ** part
     assert run(QpSearch(Band(0.99 * wish, 1.01 * wish), start), rate) == pytest.approx(wish, 0.01)
+
+
+@given(st.floats(1, 400), st.floats(-16, 63), st.floats(-16, 63))
+def test_what_is_usual_falls_all_the_way(frames: float, a: float, b: float) -> None:
+    usual = Usual(frames)
+    assert usual.qp(usual.octaves(a)) == pytest.approx(a, abs=1e-6)
+    assert (a < b) == (usual.octaves(a) < usual.octaves(b)) or abs(a - b) < 1e-9
+
+
+@given(st.floats(2, 400), st.floats(0.4, 2.5), st.floats(0, 63), st.floats(0, 63))
+def test_search_is_soon_done_where_sizes_fall_as_usual(frames: float, factor: float, start: float,
+                                                       there: float) -> None:
+    """Whatever a source takes more or less than others at all qp: two codings, a third where the
+    second went too far, and a fourth where it lies close beside either."""
+    usual = Usual(frames)
+
+    def rate(qp: float) -> float:
+        return factor * 2 ** -usual.octaves(qp)
+
+    search = QpSearch(Band(0.99 * rate(there), 1.01 * rate(there)), start, frames)
+    assert run(search, rate) == pytest.approx(rate(there), 0.011) and len(search.seen) <= 4
 
 
 @given(CURVES, st.sampled_from([0.5, 0.9, 1.1, 2.0]), st.integers(0, 63))
