@@ -162,7 +162,7 @@ class QpSearch:
         width = b[0] - a[0]
         if a[0] < self.usual.octaves(0.0) <= b[0]:
             return self.usual.octaves(-HAIR / 2)
-        if width < 1e-3:  # a jump: nothing lies between
+        if self.usual.qp(b[0]) - self.usual.qp(a[0]) < 1e-3:  # a jump: nothing lies between
             return None
         there = a[0] + width * a[1] / (a[1] - b[1])
         outside = [e for e in errors if not a[0] <= e[0] <= b[0]]

@@ -35,7 +35,8 @@ CURVES = st.builds(s_curve, st.floats(0.01, 1.0), st.floats(0.5, 4.0), st.floats
 
 
 @given(CURVES, st.floats(0, 1), st.floats(0, 63))
-@example(s_curve(1.0, 0.5, 10.0, 4.0), 0.1, 60.5)  # out of a flat end: takes ten
+@example(s_curve(1.0, 0.5, 10.0, 4.0), 0.1, 60.5)  # out of a flat end
+@example(s_curve(1.0, 3.0, 10.0, 4.0), 0.4140625, 12.0)  # steep where sizes are usually flat
 def test_search_lands_within_one_percent(rate: Callable[[float], float], part: float,
                                          start: float) -> None:
     wish = rate(MAX_QP) * (rate(0) / rate(MAX_QP)) ** part
