@@ -97,7 +97,7 @@ class QpSearch:
             0 and of a hair less.
     """
 
-    def __init__(self, band: Band, start: float, frames: float = 161, most: int = 12,
+    def __init__(self, band: Band, start: float, frames: float, most: int = 12,
                  least: float = 0.0) -> None:
         self.band, self.most, self.least = band, most, least
         self.usual = Usual(frames)
@@ -114,8 +114,7 @@ class QpSearch:
             return self.start
         if len(self.seen) >= self.most or any(map(self.band.holds, self.seen.values())):
             return None
-        errors = sorted((self.usual.octaves(q), self.band.octaves(size))
-                        for q, size in self.seen.items())
+        errors = sorted(map(self._point, self.seen))
         pairs = [(a, b) for a, b in pairwise(errors) if (a[1] > 0) != (b[1] > 0)]
         if not pairs:
             there = self._outwards(errors)
@@ -136,13 +135,16 @@ class QpSearch:
         return min(sizes, key=lambda q: abs(band.octaves(sizes[q])))
 
     def measured_slope(self) -> float:
-        """Octaves of size for one qp step near the best, as far as sizes were told."""
-        near = sorted(self.seen, key=lambda q: abs(q - self.best))[:2]
-        if len(near) < 2 or abs(near[0] - near[1]) < 1e-6:
-            return TYPICAL_SLOPE
-        a, b = near
-        octaves = math.log2(max(self.seen[a], 1e-9) / max(self.seen[b], 1e-9))
-        return min(max(octaves / (b - a), SLOPES[0]), SLOPES[1])
+        """Octaves of size for one qp step at the best: what is usual there, times how much more or
+        less sizes fell between it and its neighbour."""
+        near = sorted(sorted(self.seen, key=lambda q: abs(q - self.best))[:2])
+        steepness = _steepness([self._point(q) for q in near])
+        above = min(self.best + 1, MAX_QP)
+        usual = self.usual.octaves(above) - self.usual.octaves(above - 1)
+        return min(max(steepness * usual, SLOPES[0]), SLOPES[1])
+
+    def _point(self, qp: float) -> Point:
+        return self.usual.octaves(qp), self.band.octaves(self.seen[qp])
 
     def _unseen(self, qp: float) -> float | None:
         """A qp to try; where it lies in the leap below 0, one of the two sides."""

@@ -6,8 +6,7 @@ as much at either. That is much the same on all sources, which differ by a facto
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
+import numpy as np
 
 #: Less than this below 0 is as good as nothing.
 HAIR = 0.01
@@ -25,21 +24,13 @@ class Usual:
     """
 
     def __init__(self, frames: float) -> None:
-        self._line = tuple((qp, math.log2(frames / (first + (frames - 1) * later)))
-                           for qp, first, later in USUAL)
+        self._qp, first, later = np.array(USUAL).T
+        self._octaves = np.log2(frames / (first + (frames - 1) * later))
 
     def octaves(self, qp: float) -> float:
         """The size at a qp; beyond the scale's ends that of the end."""
-        return _along(qp, self._line)
+        return float(np.interp(qp, self._qp, self._octaves))
 
     def qp(self, octaves: float) -> float:
         """The qp that takes a size; beyond what can be had the scale's end."""
-        return _along(octaves, tuple((y, x) for x, y in self._line))
-
-
-def _along(x: float, line: tuple[tuple[float, float], ...]) -> float:
-    """y of a line through points (x, y) from left to right; its ends hold beyond them."""
-    for (x0, y0), (x1, y1) in pairwise(line):
-        if x < x1:
-            return y0 + (max(x, x0) - x0) * (y1 - y0) / (x1 - x0)
-    return line[-1][1]
+        return float(np.interp(octaves, self._octaves, self._qp))

@@ -40,7 +40,8 @@ CURVES = st.builds(s_curve, st.floats(0.01, 1.0), st.floats(0.5, 4.0), st.floats
 def test_search_lands_within_one_percent(rate: Callable[[float], float], part: float,
                                          start: float) -> None:
     wish = rate(MAX_QP) * (rate(0) / rate(MAX_QP)) ** part
-    assert run(QpSearch(Band(0.99 * wish, 1.01 * wish), start), rate) == pytest.approx(wish, 0.01)
+    search = QpSearch(Band(0.99 * wish, 1.01 * wish), start, 97)
+    assert run(search, rate) == pytest.approx(wish, 0.01)
 
 
 @given(st.floats(1, 400), st.floats(-16, 63), st.floats(-16, 63))
@@ -64,11 +65,26 @@ def test_search_is_soon_done_where_sizes_fall_as_usual(frames: float, factor: fl
     assert run(search, rate) == pytest.approx(rate(there), 0.011) and len(search.seen) <= 4
 
 
+@given(st.floats(2, 400), st.floats(0.4, 2.5), st.floats(0, 62), st.floats(0.5, 2.0),
+       st.booleans())
+def test_the_slope_is_that_at_the_best_qp(frames: float, factor: float, qp: float, steep: float,
+                                          twice: bool) -> None:
+    """Known after one coding where a source behaves as usual, after two where it does not."""
+    usual = Usual(frames)
+    steep = steep if twice else 1.0
+    search = QpSearch(Band(0.0, factor), qp, frames)
+    for tried in (qp, max(0.0, qp - 20))[:1 + twice]:
+        search.tell(tried, factor * 2 ** (-steep * usual.octaves(tried)))
+    best = search.best
+    wanted = steep * (usual.octaves(min(best + 1, 63)) - usual.octaves(min(best, 62)))
+    assert search.measured_slope() == pytest.approx(min(max(wanted, 0.01), 0.2), rel=1e-3)
+
+
 @given(CURVES, st.sampled_from([0.5, 0.9, 1.1, 2.0]), st.integers(0, 63))
 def test_search_out_of_reach_ends_at_an_end(rate: Callable[[float], float], factor: float,
                                             start: float) -> None:
     wish = factor * (rate(0) if factor > 1 else rate(MAX_QP))
-    search = QpSearch(Band(0.99 * wish, 1.01 * wish), start)
+    search = QpSearch(Band(0.99 * wish, 1.01 * wish), start, 97)
     run(search, rate)
     assert search.best == (0 if factor > 1 else MAX_QP) and len(search.seen) <= 6
 
@@ -82,8 +98,7 @@ def test_search_finds_what_lies_beside_a_leap(rate: Callable[[float], float], pa
 
     top, end = leaping(-16), leaping(MAX_QP)
     wish = end * (top / end) ** part
-    # Two more than usual: a start below 0 and a cliff above it take some before the rest.
-    search = QpSearch(Band(0.99 * wish, 1.01 * wish), start, most=12, least=-16.0)
+    search = QpSearch(Band(0.99 * wish, 1.01 * wish), start, 97, least=-16.0)
     while (qp := search.ask()) is not None:
         assert -16 <= qp <= MAX_QP and qp not in search.seen
         search.tell(qp, leaping(qp))
@@ -103,14 +118,14 @@ def test_search_stands_noise(rate: Callable[[float], float], part: float, start:
         return rate(qp) * 2 ** (noise * math.sin(seed + 9 * qp) / 2)
 
     wish = rate(MAX_QP) * (rate(0) / rate(MAX_QP)) ** part
-    size = run(QpSearch(Band(0.99 * wish, 1.01 * wish), start), noisy)
+    size = run(QpSearch(Band(0.99 * wish, 1.01 * wish), start, 97), noisy)
     assert abs(math.log2(size / wish)) <= noise + 0.015
 
 
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=30), st.floats(0.01, 1.0),
        st.booleans())
 def test_search_ends_on_a_wild_measure(sizes: list[float], wish: float, strict: bool) -> None:
-    search = QpSearch(Band(0.99 * wish, wish, strict), 32)
+    search = QpSearch(Band(0.99 * wish, wish, strict), 32, 97)
     size = run(search, lambda qp: sizes[int(7 * qp) % len(sizes)])
     seen = search.seen.values()
     if strict and min(seen) <= wish:
@@ -120,7 +135,7 @@ def test_search_ends_on_a_wild_measure(sizes: list[float], wish: float, strict: 
 
 
 def test_search_stops_at_a_jump() -> None:
-    search = QpSearch(Band(0.99, 1.01), 20, most=40)
+    search = QpSearch(Band(0.99, 1.01), 20, 97, most=40)
     assert run(search, lambda qp: 1.1 if qp < 30.5 else 0.95) in (1.1, 0.95)
     assert len(search.seen) < 30
 
