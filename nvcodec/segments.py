@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -12,6 +12,11 @@ T = TypeVar("T")
 #: Most frames in a segment where none is named. The first latent frame of each is dear: shots that
 #: stand still want few segments; seeking, and a loss, want short ones.
 DEFAULT_KEYINT = 161
+#: Whatever begins earlier, a segment begins after so many times the most frames in one, so that
+#: parts of a source can be coded apart.
+BLOCK = 2
+#: A shot of fewer frames gets no segment of its own: it would cost more bits than it mends.
+SHORTEST = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,38 @@ class Lookahead(Generic[T]):
     def next(self) -> T:
         """The item to come; IndexError where there is none."""
         return self._next[0]
+
+
+class Cutter(Lookahead[T]):
+    """A stream that is taken segment by segment.
+
+    A segment ends after `keyint` items, before one that `begins` says to begin a shot, where it has
+    SHORTEST items by then, and at each multiple of BLOCK * keyint items.
+    """
+
+    def __init__(self, items: Iterable[T], keyint: int,
+                 begins: Callable[[T], bool] = lambda _: False) -> None:
+        super().__init__(items)
+        self.keyint, self._begins = keyint, begins
+        #: Items taken so far.
+        self.taken = 0
+
+    def __next__(self) -> T:
+        item = super().__next__()
+        self.taken += 1
+        return item
+
+    def segment(self) -> Iterator[T]:
+        """The next segment's items, to be gone through to their end."""
+        start = self.taken
+        while self and not self._ends(self.taken - start):
+            yield next(self)
+
+    def _ends(self, length: int) -> bool:
+        if not length:
+            return False
+        return (length == self.keyint or self.taken % (BLOCK * self.keyint) == 0
+                or (length >= SHORTEST and self._begins(self.next)))
 
 
 def pieces(frames: Iterable[T], keyint: int, step: int) -> Iterator[Piece[T]]:

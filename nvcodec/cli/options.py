@@ -77,6 +77,8 @@ ENCODING = (
                  help="Entropy coder: learned prior (default), static table, or raw tokens."),
     click.option("--keyint", type=int, default=DEFAULT_KEYINT, show_default=True, metavar="N",
                  help="Most frames in a segment; segments can be decoded alone."),
+    click.option("--cuts/--no-cuts", default=True,
+                 help="Begin a segment where a shot begins, too."),
     click.option("--spacing", type=click.Choice(["auto", *SPACINGS]),
                  default="auto", show_default=True,
                  help="Code every, every 2nd or every 4th frame, and make the others from them; "
@@ -92,14 +94,14 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
                model: str, rdo: bool, fast: bool, effort: int, prior: str | None, keyint: int,
-               spacing: str, no_audio: bool, verify: bool, start: float | None,
+               cuts: bool, spacing: str, no_audio: bool, verify: bool, start: float | None,
                duration: float | None, device: str, precision: str, force: bool,
                **verbs_own: Any) -> Any:
         from nvcodec.codec.options import EncodeOptions
 
         wished = EncodeOptions(
-            model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, coder=prior,
-            spacing=SPACINGS.get(spacing), rdo=rdo, fast=fast, effort=effort,
+            model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, cuts=cuts,
+            coder=prior, spacing=SPACINGS.get(spacing), rdo=rdo, fast=fast, effort=effort,
             start=start, duration=duration, audio=not no_audio,
             device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,13 +21,14 @@ from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.overlap import Behind, ahead
 from nvcodec.codec.plain import plain_errors, time_base_of, writing_to
-from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take, Verdict
+from nvcodec.codec.ratesearch import Coded, Pilot, Source, Take, Verdict
 from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.codec.setup import Setup
+from nvcodec.codec.shots import cutter, looked_through
 from nvcodec.codec.split import Part
 from nvcodec.errors import InputError, OutputError, UsageError
 from nvcodec.rate import Goal
-from nvcodec.segments import Lookahead
+from nvcodec.segments import BLOCK, Cutter
 from nvcodec.video.atomic import AtomicFile
 from nvcodec.video.info import Frame, VideoInfo
 from nvcodec.video.reader import open_video
@@ -70,12 +70,12 @@ def encode_part(source: str, options: EncodeOptions, part: Part) -> list[Coded]:
         video = stack.enter_context(open_video(source, threads=2))
         setup = Setup(video.info, options)
         setup.load()
-        frames = video.frames(options.start, options.duration, part.first * options.keyint)
-        near = Lookahead(stack.enter_context(closing(ahead(frames))))
+        block = BLOCK * options.keyint
+        frames = video.frames(options.start, options.duration, part.first * block)
+        near = cutter(stack.enter_context(closing(ahead(looked_through(frames, options)))), options)
         coded: list[Coded] = []
-        while near and len(coded) != part.count:
-            segment = islice(near, options.keyint)
-            coded.append(setup.code(segment, setup.qp, 0, lambda _: None))
+        while near and (part.count is None or near.taken < part.count * block):
+            coded.append(setup.code(near.segment(), setup.qp, 0, lambda _: None))
         return coded
 
 
@@ -173,18 +173,19 @@ class _Job:
     def _write_frames(self, writer: bitstream.Writer, pilot: Pilot | None) -> None:
         """Code the source's frames."""
         held: list[Take] = []
-        source = self.video.frames(self.options.start, self.options.duration)
+        source = looked_through(self.video.frames(self.options.start, self.options.duration),
+                                self.options)
         patience = PIPE_PATIENCE if self.source == "-" else None
         # Closed before the video is: its thread must not read from a closed file.
         with closing(ahead(source, patience=patience, give_up=self._stops)) as near:
-            frames = Lookahead(self._until_stop(near))
+            frames = cutter(self._until_stop(near), self.options)
             if self.partial:
                 raise KeyboardInterrupt
             self._begin_at(frames.next.pts)
             if pilot is None:
                 return self._write_at_one_qp(writer, frames)
             while frames:
-                if len(held) == HELD:
+                while pilot.is_full(held):
                     self._store(writer, held.pop(0).coded)
                 held.append(self._take(frames, pilot))
         if not self.partial:
@@ -196,7 +197,7 @@ class _Job:
         for take in held:
             self._store(writer, take.coded)
 
-    def _write_at_one_qp(self, writer: bitstream.Writer, frames: Lookahead[Frame]) -> None:
+    def _write_at_one_qp(self, writer: bitstream.Writer, frames: Cutter[Frame]) -> None:
         """Entropy coding and writing of each segment run beside the network's work on the next."""
         def pack(segment: SegmentEncoder) -> None:
             coded = Coded(*segment.finish())
@@ -205,8 +206,7 @@ class _Job:
 
         with Behind(pack, depth=1) as packing:
             while frames:
-                near = islice(frames, self.options.keyint)
-                packing.put(self.setup.gather(near, self.setup.qp, self.shift,
+                packing.put(self.setup.gather(frames.segment(), self.setup.qp, self.shift,
                                               partial(self._tell, "encode")))
         self._tell("encode", 0)
 
@@ -234,7 +234,7 @@ class _Job:
         self.partial = self.partial or self.stop()
         return self.partial
 
-    def _take(self, frames: Lookahead[Frame], pilot: Pilot) -> Take:
+    def _take(self, frames: Cutter[Frame], pilot: Pilot) -> Take:
         """Code the next segment at the qp that the rate asks for."""
         clip, qp = pilot.clip(frames, first=not self.done), pilot.qp
         take = Take(clip, qp, self._code(clip, qp, "encode"))

@@ -30,6 +30,7 @@ class EncodeOptions:
         bitrate: wished kbit/s of everything but audio.
         size: wished bytes of the whole file.
         keyint: most frames in a segment.
+        cuts: begin a segment where a shot begins.
         spacing: frames from one coded frame to the next, 1, 2 or 4; the others are made from them.
             0.5 codes a picture between each two frames as well. None takes what serves a segment
             best of 0.5, 1 and 2.
@@ -55,6 +56,7 @@ class EncodeOptions:
     bitrate: float | None = None
     size: int | None = None
     keyint: int = DEFAULT_KEYINT
+    cuts: bool = True
     spacing: float | None = None
     coder: str | None = None
     start: float | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from math import inf
 from statistics import fmean
 
@@ -17,10 +16,10 @@ import bitstream
 from nvcodec.codec.audio import AudioCopier
 from nvcodec.codec.clip import Clip, Window, fits, load
 from nvcodec.rate import MAX_QP, Band, Goal, QpSearch, RateControl, first_qp
-from nvcodec.segments import Lookahead
+from nvcodec.segments import Cutter
 from nvcodec.video.info import Frame, VideoInfo
 
-#: Segments that are held back until the end is seen, to be coded again then.
+#: The frames of so many whole segments are held back until the end is seen, to be coded again then.
 HELD = 2
 #: A long source is sampled in so many places, each of so many frames at most.
 WINDOWS, WINDOW_FRAMES = 4, 33
@@ -90,7 +89,7 @@ class Source:
 
     @property
     def is_long(self) -> bool:
-        """Whether it should have more segments than are held at the end."""
+        """Whether it should have more frames than are held at the end."""
         return self.total is not None and self.total > HELD * self.header.keyint
 
     def fits(self, frames: int) -> bool:
@@ -150,7 +149,17 @@ class Pilot:
         """For the next segment."""
         return self.control.qp
 
-    def clip(self, frames: Lookahead[Frame], first: bool) -> Clip:
+    def is_full(self, held: Sequence[Take]) -> bool:
+        """Whether the first of the held segments has to go before another one is coded.
+
+        Where cuts make short segments, more of them are held; of a source that is no longer than
+        what is held, all.
+        """
+        all_fits = self.source.total is not None and not self.source.is_long
+        room = (HELD if all_fits else HELD - 1) * self.source.header.keyint
+        return sum(t.coded.chunk.frame_count for t in held) > room
+
+    def clip(self, frames: Cutter[Frame], first: bool) -> Clip:
         """The next segment's frames, such that they can be coded again where that is possible.
 
         The first of standard input is read at once: nothing else can be sampled there.
@@ -161,11 +170,11 @@ class Pilot:
         if not keep and not pipe:
             since = frames.next.pts * info.time_base - info.start_time
             again = Window(self.source.path, float(since), keyint)
-        clip = Clip(islice(frames, keyint), keep, again)
+        clip = Clip(frames.segment(), keep, again)
         if first and pipe and keep:
             clip.read()
             if frames:
-                self._sample([clip], keyint)
+                self._sample([clip], clip.count)
         return clip
 
     def add(self, take: Take) -> None:

@@ -1,7 +1,8 @@
 """Sharing the segments of one source out, to be coded in several places at once.
 
-Segments are closed and cut at fixed frame numbers, so that parts coded anywhere make the file that
-one encode makes, as long as no wished rate steers qp from segment to segment.
+Segments are closed, and one begins with each block of frames whatever the pictures are, so that
+parts coded anywhere make the file that one encode makes, as long as no wished rate steers qp from
+segment to segment.
 """
 
 from __future__ import annotations
@@ -12,27 +13,29 @@ from itertools import pairwise
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.plain import plain_errors
 from nvcodec.errors import InputError
+from nvcodec.segments import BLOCK
 from nvcodec.video.reader import open_video
 
 
 @dataclass(frozen=True)
 class Part:
-    """Segments first .. first + count - 1 of a source; None goes to its end."""
+    """Blocks first .. first + count - 1 of a source, of BLOCK * keyint frames each; None goes to
+    its end."""
 
     first: int
     count: int | None
 
 
-def plan_parts(frames: int | None, keyint: int, most: int, least: int = 2) -> list[Part]:
-    """Share a source out into at most `most` parts of at least `least` segments each.
+def plan_parts(frames: int | None, keyint: int, most: int) -> list[Part]:
+    """Share a source out into at most `most` parts.
 
     The last part has no end: a container's count of frames is no promise, and where there is none
     (None) the whole is one part.
     """
-    segments = -(-(frames or 1) // keyint)
-    count = max(1, min(most, segments // least))
-    cuts = [segments * i // count for i in range(count)]
-    return [*(Part(a, b - a) for a, b in pairwise(cuts)), Part(cuts[-1], None)]
+    blocks = -(-(frames or 1) // (BLOCK * keyint))
+    count = max(1, min(most, blocks))
+    starts = [blocks * i // count for i in range(count)]
+    return [*(Part(a, b - a) for a, b in pairwise(starts)), Part(starts[-1], None)]
 
 
 def expected_frames(source: str, options: EncodeOptions) -> int | None:

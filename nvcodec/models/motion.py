@@ -42,7 +42,17 @@ def motion(older: Tensor, last: Tensor) -> Tensor:
 
     H and W are whole multiples of 4, at least 8.
     """
-    a, b = luma(older), luma(last)
+    return _registered(luma(older), luma(last))
+
+
+@torch.no_grad()
+def moved_on(a: Tensor, b: Tensor) -> Tensor:
+    """Planes [B, 1, H, W] -> `a` moved along what `motion` finds from it to `b`, of that shape."""
+    return shifted(a, _resized(_registered(a, b), a.shape[2:]))
+
+
+def _registered(a: Tensor, b: Tensor) -> Tensor:
+    """`motion` of two planes [B, 1, H, W], some 2 from black to white."""
     found: Tensor | None = None
     for level in _levels(min(a.shape[2:])):
         first, second = (F.avg_pool2d(v, 2**level) for v in (a, b))

@@ -55,11 +55,13 @@ class Frame:
         rgb: uint8 [height, width, 3], full range 0..255, contiguous, turned upright.
         pts: presentation time in ticks of the video's time base.
         duration: ticks until the next frame; for the last one what the file says, or one frame.
+        cut: a shot begins with it, where somebody has looked for that.
     """
 
     rgb: NDArray[np.uint8]
     pts: int
     duration: int
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import bitstream
 from nvcodec.codec.audio import AudioCopier
 from nvcodec.codec.ratesearch import HELD, Coded, Pilot, Source, Take
 from nvcodec.rate import Goal, RateControl
-from nvcodec.segments import Lookahead
+from nvcodec.segments import Cutter
 
 KEYINT = 25
 INFO: Any = SimpleNamespace(width=640, height=360, fps=25, time_base=1, start_time=0, audio=())
@@ -46,9 +46,9 @@ def encode(hardness: list[float], bpp: float, path: str, known: bool) -> tuple[A
         writer = bitstream.Writer(io.BytesIO(), HEADER)
         audio = AudioCopier("-", INFO, None, None, stack)
         pilot = Pilot(Goal(bpp), code, source, writer.bytes_written)
-        stream, held, done = Lookahead(frames), list[Take](), list[Take]()
+        stream, held, done = Cutter(frames, KEYINT), list[Take](), list[Take]()
         while stream:
-            if len(held) == HELD:
+            while pilot.is_full(held):
                 done.append(held.pop(0))
                 audio.store(writer, done[-1].coded.chunk)
             clip = pilot.clip(stream, first=not held and not done)  # type: ignore[arg-type]
