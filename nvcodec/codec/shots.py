@@ -94,8 +94,11 @@ _NOTHING = _Step()
 
 
 def _is_cut(before: _Step, step: _Step, after: _Step) -> bool:
-    """Motion is looked for where much changes alone, once in a hundred frames."""
-    return (step.change > CHANGED and step.surprise > CHANGED
+    """Whether a shot begins between the first two steps; one of a single picture does not.
+
+    Motion is looked for where much changes alone, once in a hundred frames.
+    """
+    return (after is not _NOTHING and step.change > CHANGED and step.surprise > CHANGED
             and step.surprise > SUDDEN * max(before.surprise, after.surprise))
 
 

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -27,17 +28,20 @@ HEADER = bitstream.Header(
     time_base_num=1, time_base_den=25, model="x", model_sha256=bytes(32), keyint=KEYINT)
 
 
-def code(frames: Iterable[Any], qp: float, _: str) -> Coded:
-    """Frames are (number, hardness): rate falls with qp as that of real weights does."""
+def code(frames: Iterable[Any], qp: float, _: str, premium: float = 0.0) -> Coded:
+    """Frames are (number, hardness): rate falls with qp as that of real weights does. The first
+    takes so much more than those behind it."""
     held = list(frames)
     octaves = -2.3 / (1 + math.exp((42 - qp) / 11)) + 0.005 * math.sin(40 * qp)
-    size = sum(h for _, h in held) * 640 * 360 / 8 * 0.05 * 2**octaves
+    size = (sum(h for _, h in held) + premium * held[0][1]) * 640 * 360 / 8 * 0.05 * 2**octaves
     pts = tuple(n for n, _ in held)
     return Coded(bitstream.Segment(pts, bytes(round(size)), round(qp), 1), 0)
 
 
-def encode(hardness: list[float], bpp: float, path: str, known: bool) -> tuple[Any, list[float]]:
-    """Run a pilot over segments of the given hardness as an encode does: totals, and every qp."""
+def encode(hardness: list[float], bpp: float, path: str, known: bool,
+           cuts: frozenset[int] = frozenset()) -> tuple[Any, list[float]]:
+    """Run a pilot over spans of KEYINT frames of the given hardness as an encode does, with shots
+    that begin at the frames `cuts`: totals, and every qp."""
     frames = [(i, hardness[i // KEYINT]) for i in range(KEYINT * len(hardness) - KEYINT // 3)]
     source = Source(path, INFO, HEADER, 0.0, len(frames) if known else None, 0.0)
     parts = [frames[i * len(frames) // 4:][:KEYINT] for i in range(4)]
@@ -45,14 +49,17 @@ def encode(hardness: list[float], bpp: float, path: str, known: bool) -> tuple[A
         patch.setattr("nvcodec.codec.ratesearch.load", lambda *_: parts)
         writer = bitstream.Writer(io.BytesIO(), HEADER)
         audio = AudioCopier("-", INFO, None, None, stack)
-        pilot = Pilot(Goal(bpp), code, source, writer.bytes_written)
-        stream, held, done = Cutter(frames, KEYINT), list[Take](), list[Take]()
+        coder = partial(code, premium=3.0 if cuts else 0.0)
+        pilot = Pilot(Goal(bpp), coder, source, writer.bytes_written)
+        stream = Cutter(frames, KEYINT, lambda f: f[0] in cuts)
+        held, done = list[Take](), list[Take]()
         while stream:
             while pilot.is_full(held):
                 done.append(held.pop(0))
                 audio.store(writer, done[-1].coded.chunk)
             clip = pilot.clip(stream, first=not held and not done)  # type: ignore[arg-type]
-            held.append(Take(clip, pilot.qp, code(clip, pilot.qp, "")))
+            held.append(Take(clip, pilot.qp, coder(clip, pilot.qp, "")))
+            assert sum(t.coded.chunk.frame_count for t in held) <= HELD * KEYINT
             pilot.add(held[-1])
         pilot.finish(held, writer, audio, whole=not done)
         for take in held:
@@ -85,6 +92,19 @@ def test_pipes_land_on_content_that_varies_a_little(hardness: list[float], bpp: 
                                                     known: bool) -> None:
     totals, qps = encode(hardness, bpp, "-", known)
     assert abs(off(totals, bpp)) < 0.02 and calm(qps)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0.8, 1.25), min_size=1, max_size=30), st.floats(0.035, 0.045),
+       st.frozensets(st.integers(0, 750), min_size=1, max_size=80), st.booleans())
+def test_files_of_many_shots_land(hardness: list[float], bpp: float, cuts: frozenset[int],
+                                  pipe: bool) -> None:
+    """Each shot begins anew, which the samples of a long source do not know."""
+    totals, qps = encode(hardness, bpp, "-" if pipe else "x", not pipe, cuts)
+    # Pipes have to go by their first shot, which may be of five frames.
+    assert abs(off(totals, bpp)) < (0.1 if pipe else 0.02)
+    if len(hardness) <= HELD and not pipe:
+        assert len(set(qps)) == 1
 
 
 @pytest.mark.parametrize("hardness", [
