@@ -1,7 +1,7 @@
 """Where one shot ends and the next begins, so that a segment can begin there too.
 
 A turn of four frames that two shots share shows neither, and what the loop remembers is of no use
-behind a cut: pictures beside one came out at an LPIPS of 0.3 to 0.6 where they are at 0.08 in a
+behind a cut: pictures beside one came out at an LPIPS of 0.3 to 0.6 where they are near 0.1 in a
 segment of their own (docs/segments.md).
 """
 
