@@ -59,7 +59,7 @@ def marked(frames: Iterable[Frame], anew: int) -> Iterator[Frame]:
             before = step
         waiting, step, last = frame, after, small
     if waiting is not None:
-        yield replace(waiting, cut=_is_cut(before, step, _NOTHING))
+        yield waiting
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ _NOTHING = _Step()
 
 
 def _is_cut(before: _Step, step: _Step, after: _Step) -> bool:
-    """Whether a shot begins between the first two steps; one of a single picture does not.
+    """Whether a shot begins with the second picture of a step, the others being those beside it; a
+    shot of one picture does not.
 
-    Motion is looked for where much changes alone, once in a hundred frames.
+    Motion is looked for only where much changes, in one frame of a hundred.
     """
     return (after is not _NOTHING and step.change > CHANGED and step.surprise > CHANGED
             and step.surprise > SUDDEN * max(before.surprise, after.surprise))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from itertools import accumulate, islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 import bitstream
 import nvcodec
 from nvcodec import EncodeOptions
+from nvcodec.cli.app import run
 from nvcodec.codec.compare import frames_of
 from nvcodec.codec.encode import encode_part, join
 from nvcodec.codec.shots import marked
@@ -147,6 +149,15 @@ def test_files_have_segments_at_cuts(keyint: int, flags: dict[str, object], coun
     with nvcodec.open(target) as video:
         times = [f.pts for f in video.frames()]
     assert times == sorted(times) and len(times) == sum(counts)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_line_has_a_switch(joined: Path, tmp_path: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, segments in (([], 3), (["--cuts"], 3), (["--no-cuts"], 1)):
+        assert run(["encode", str(joined), "-o", str(tmp_path / "a.mvt"), "--model", "tiny", "-f",
+                    "--prior", "table", "--json", *flags]) == 0
+        assert json.loads(capsys.readouterr().out)["segments"] == segments
 
 
 @pytest.mark.usefixtures("tiny")
