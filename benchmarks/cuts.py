@@ -8,7 +8,6 @@ of it, and the frames beside the cut.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -21,7 +20,8 @@ from tqdm import tqdm
 
 import nvcodec
 from benchmarks import cli, machine, report
-from benchmarks.ffmpeg import find_ffmpeg
+from benchmarks.ffmpeg import QUIET, find_ffmpeg
+from benchmarks.process import Runner
 from benchmarks.table import Table, number
 from nvcodec.codec.compare import frames_of
 from nvcodec.quality import Meter, zip_frames
@@ -31,7 +31,8 @@ from nvcodec.video.reader import open_video
 FPS, BESIDE = 25, 2
 
 
-def join(ffmpeg: str, first: Path, second: Path, frames: int, folder: Path) -> Path:
+def join(runner: Runner, ffmpeg: str, first: Path, second: Path, frames: int,
+         folder: Path) -> Path:
     """The first frames of two clips one after the other, lossless, in the first one's size."""
     with open_video(first) as video:
         size = f"scale={video.info.width}:{video.info.height}"
@@ -39,9 +40,8 @@ def join(ffmpeg: str, first: Path, second: Path, frames: int, folder: Path) -> P
              for i in range(2)]
     graph = ";".join([*shots, "[s0][s1]concat=n=2"])
     joined = folder / f"{first.stem}-{second.stem}.mkv"
-    subprocess.run([ffmpeg, "-v", "error", "-y", "-i", str(first), "-i", str(second),
-                    "-filter_complex", graph, "-pix_fmt", "yuv420p", "-c:v", "ffv1",
-                    str(joined)], check=True)
+    runner.run([ffmpeg, *QUIET, "-i", str(first), "-i", str(second), "-filter_complex", graph,
+                "-pix_fmt", "yuv420p", "-c:v", "ffv1", str(joined)])
     return joined
 
 
@@ -93,9 +93,9 @@ def command(clips: tuple[Path, ...], qps: tuple[int, ...], frames: int, model: s
     """Rate and quality of videos of two shots, made from CLIPS."""
     tool, meter, rows = find_ffmpeg(ffmpeg), Meter(weights=lpips_weights), []
     pairs = list(zip(clips, chain(clips[1:], clips[:1]), strict=True))
-    with cli.scratch() as folder:
+    with cli.scratch() as folder, cli.stopping(Runner()) as runner:
         for first, second in tqdm(pairs, unit="video"):
-            joined = join(tool, first, second, frames, folder)
+            joined = join(runner, tool, first, second, frames, folder)
             rows += [measure(joined, frames, nvcodec.EncodeOptions(
                         model=model, qp=qp, cuts=cuts, force=True), meter, folder)
                      for qp in qps for cuts in (False, True)]

@@ -34,22 +34,19 @@ class Piece(Generic[T]):
     last: bool
 
 
-class Lookahead(Generic[T]):
-    """An iterator that knows what comes next."""
+class Cutter(Generic[T]):
+    """A stream that is taken segment by segment, and knows what comes next.
 
-    def __init__(self, items: Iterable[T]) -> None:
+    A segment ends after `keyint` items, before one that `begins` says to begin a shot, where it has
+    SHORTEST items by then, and at each multiple of BLOCK * keyint items.
+    """
+
+    def __init__(self, items: Iterable[T], keyint: int, begins: Callable[[T], bool]) -> None:
         self._items = iter(items)
         self._next = list(islice(self._items, 1))
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        if not self._next:
-            raise StopIteration
-        item = self._next.pop()
-        self._next.extend(islice(self._items, 1))
-        return item
+        self._keyint, self._begins = keyint, begins
+        #: Items taken so far.
+        self.taken = 0
 
     def __bool__(self) -> bool:
         """Whether there is more."""
@@ -60,36 +57,19 @@ class Lookahead(Generic[T]):
         """The item to come; IndexError where there is none."""
         return self._next[0]
 
-
-class Cutter(Lookahead[T]):
-    """A stream that is taken segment by segment.
-
-    A segment ends after `keyint` items, before one that `begins` says to begin a shot, where it has
-    SHORTEST items by then, and at each multiple of BLOCK * keyint items.
-    """
-
-    def __init__(self, items: Iterable[T], keyint: int,
-                 begins: Callable[[T], bool] = lambda _: False) -> None:
-        super().__init__(items)
-        self.keyint, self._begins = keyint, begins
-        #: Items taken so far.
-        self.taken = 0
-
-    def __next__(self) -> T:
-        item = super().__next__()
-        self.taken += 1
-        return item
-
     def segment(self) -> Iterator[T]:
         """The next segment's items, to be gone through to their end."""
         start = self.taken
         while self and not self._ends(self.taken - start):
-            yield next(self)
+            item = self._next.pop()
+            self._next.extend(islice(self._items, 1))
+            self.taken += 1
+            yield item
 
     def _ends(self, length: int) -> bool:
         if not length:
             return False
-        return (length == self.keyint or self.taken % (BLOCK * self.keyint) == 0
+        return (length == self._keyint or self.taken % (BLOCK * self._keyint) == 0
                 or (length >= SHORTEST and self._begins(self.next)))
 
 

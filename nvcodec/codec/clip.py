@@ -49,8 +49,7 @@ class Clip:
         self._frames: Iterable[Frame] | None = frames
         self._keep, self._again = keep, again
         self._kept: list[Frame] = []
-        #: Frames, once they were gone through.
-        self.count = 0
+        self._count = 0
 
     @property
     def is_lasting(self) -> bool:
@@ -64,11 +63,11 @@ class Clip:
 
     def __iter__(self) -> Iterator[Frame]:
         if self._frames is None:
-            yield from islice(self._kept if self._keep else self._again or (), self.count)
+            yield from islice(self._kept if self._keep else self._again or (), self._count)
             return
         frames, self._frames = self._frames, None
         for frame in frames:
-            self.count += 1
+            self._count += 1
             if self._keep:
                 self._kept.append(frame)
             yield frame

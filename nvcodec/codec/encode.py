@@ -184,7 +184,7 @@ class _Job:
             self._begin_at(frames.next.pts)
             if pilot is None:
                 return self._write_at_one_qp(writer, frames)
-            while frames:
+            while frames or pilot.waiting:
                 while pilot.is_full(held):
                     self._store(writer, held.pop(0).coded)
                 held.append(self._take(frames, pilot))

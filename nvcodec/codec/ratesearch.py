@@ -1,8 +1,8 @@
 """Lands a file on a wished rate: real coded sizes of samples, steering, and a search at the end.
 
 A long source is sampled in a few places for its first qp, steered while it is coded, and its last
-one or two segments are searched so that the whole comes out right. A source of one or two segments
-is nothing but such an end.
+segments are searched so that the whole comes out right. A source of no more frames than two whole
+segments have is nothing but such an end.
 """
 
 from __future__ import annotations
@@ -140,9 +140,12 @@ class Pilot:
         self.control = RateControl(wish, start, pixels if source.total else None,
                                    bits=8.0 * (opening + TAIL_BYTES), least=source.finest_qp)
         self.reach: Reach | None = None
+        #: Segments that were read before they are coded.
+        self.waiting: list[Clip] = []
         if source.path != "-" and source.is_long:
             count = min(source.header.keyint, WINDOW_FRAMES)
-            self._sample(load(source.windows(count), source.fits(WINDOWS * count)), count)
+            windows = load(source.windows(count), source.fits(WINDOWS * count))
+            self._sample([[window] for window in windows], count)
 
     @property
     def qp(self) -> float:
@@ -162,20 +165,29 @@ class Pilot:
     def clip(self, frames: Cutter[Frame], first: bool) -> Clip:
         """The next segment's frames, such that they can be coded again where that is possible.
 
-        The first of standard input is read at once: nothing else can be sampled there.
+        The beginning of standard input is read at once: nothing else can be sampled there.
         """
         info, keyint, pipe = self.source.info, self.source.header.keyint, self.source.path == "-"
         keep = self.source.fits(HELD * keyint)
+        if first and pipe and keep:
+            self._read_ahead(frames)
+        if self.waiting:
+            return self.waiting.pop(0)
         again = None
         if not keep and not pipe:
             since = frames.next.pts * info.time_base - info.start_time
             again = Window(self.source.path, float(since), keyint)
-        clip = Clip(frames.segment(), keep, again)
-        if first and pipe and keep:
+        return Clip(frames.segment(), keep, again)
+
+    def _read_ahead(self, frames: Cutter[Frame]) -> None:
+        """Sample the first segments, until they have as many frames as a whole one."""
+        keyint = self.source.header.keyint
+        while frames and frames.taken < keyint:
+            clip = Clip(frames.segment(), keep=True)
             clip.read()
-            if frames:
-                self._sample([clip], clip.count)
-        return clip
+            self.waiting.append(clip)
+        if frames:
+            self._sample([self.waiting], keyint)
 
     def add(self, take: Take) -> None:
         """Tell of a coded segment; moves `qp`."""
@@ -252,8 +264,9 @@ class Pilot:
         missed = search.best in self.source.ends and not band.holds(_total(redo))
         return self._reach(search, measure) if missed else None
 
-    def _sample(self, parts: Sequence[Iterable[Frame]], count: int) -> None:
-        """Find the first qp on parts of the source, of `count` frames each."""
+    def _sample(self, parts: Sequence[Sequence[Iterable[Frame]]], count: int) -> None:
+        """Find the first qp on parts of the source, segments of `count` frames each or, together,
+        as many."""
         if not parts:  # the source is shorter than it says
             return
         rates: dict[float, list[float]] = {}
@@ -277,10 +290,11 @@ class Pilot:
                 search.tell(qp, measure(qp))
         return min(search.seen.values()), max(search.seen.values())
 
-    def _rate(self, part: Iterable[Frame], qp: float) -> float:
-        coded = self.code(part, qp, f"search qp {qp:.1f}")
-        pixels = self.picture * coded.chunk.frame_count
-        return 8 * (coded.size + SEGMENT_BYTES) / pixels
+    def _rate(self, part: Iterable[Iterable[Frame]], qp: float) -> float:
+        """Bits per pixel of some segments."""
+        coded = [self.code(segment, qp, f"search qp {qp:.1f}") for segment in part]
+        pixels = self.picture * sum(c.chunk.frame_count for c in coded)
+        return 8 * sum(c.size + SEGMENT_BYTES for c in coded) / pixels
 
     def _again(self, take: Take, qp: float) -> Coded:
         """Another coding of a segment; _UnsteadyError where its frames came out differently."""

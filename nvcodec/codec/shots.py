@@ -48,12 +48,13 @@ def marked(frames: Iterable[Frame], anew: int) -> Iterator[Frame]:
     Each `anew`-th frame is looked at as if nothing had come before it, so that a source that is
     taken up there comes out the same.
     """
-    before, step = _NOTHING, _NOTHING
+    before: _Step | None = None
+    step: _Step | None = None
     waiting: Frame | None = None
     last: Tensor | None = None
     for number, frame in enumerate(frames):
         small = _small(frame)
-        after = _NOTHING if last is None or number % anew == 0 else _Step(last, small)
+        after = None if last is None or number % anew == 0 else _Step(last, small)
         if waiting is not None:
             yield replace(waiting, cut=_is_cut(before, step, after))
             before = step
@@ -64,43 +65,35 @@ def marked(frames: Iterable[Frame], anew: int) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class _Step:
-    """From one small picture [1, 1, h, w], 0 to 2, to the next; None where there is none."""
+    """From one small picture [1, 1, h, w], 0 to 2, to the next."""
 
-    first: Tensor | None = None
-    second: Tensor | None = None
+    first: Tensor
+    second: Tensor
 
     @cached_property
     def change(self) -> float:
         """What changes as pictures stand, in units of the second one's texture."""
-        if self.first is None or self.second is None:
-            return 0.0
-        return float((self.second - self.first).abs().mean()) / self._texture
+        return self._off(self.first)
 
     @cached_property
     def surprise(self) -> float:
         """What motion does not explain of it."""
-        if self.first is None or self.second is None:
-            return 0.0
-        moved = moved_on(self.first, self.second)
-        return min(self.change, float((self.second - moved).abs().mean()) / self._texture)
+        return min(self.change, self._off(moved_on(self.first, self.second)))
 
-    @cached_property
-    def _texture(self) -> float:
-        assert self.second is not None
-        return float((self.second - averaged(self.second, AROUND)).abs().mean()) + FLAT
+    def _off(self, other: Tensor) -> float:
+        texture = float((self.second - averaged(self.second, AROUND)).abs().mean())
+        return float((self.second - other).abs().mean()) / (texture + FLAT)
 
 
-_NOTHING = _Step()
-
-
-def _is_cut(before: _Step, step: _Step, after: _Step) -> bool:
+def _is_cut(before: _Step | None, step: _Step | None, after: _Step | None) -> bool:
     """Whether a shot begins with the second picture of a step, the others being those beside it; a
     shot of one picture does not.
 
     Motion is looked for only where much changes, in one frame of a hundred.
     """
-    return (after is not _NOTHING and step.change > CHANGED and step.surprise > CHANGED
-            and step.surprise > SUDDEN * max(before.surprise, after.surprise))
+    if step is None or after is None or step.change <= CHANGED or step.surprise <= CHANGED:
+        return False
+    return step.surprise > SUDDEN * max(s.surprise for s in (before, after) if s)
 
 
 def _small(frame: Frame) -> Tensor:
