@@ -42,7 +42,7 @@ FINER = ((FINEST_QP, 0.0), (0.0, 30.0))
 #: tried beside 1, if another: a search for a rate asks many times.
 TRIALS = ((0.0, 8.0, 0.5), (20.0, 20.0, 1), (42.0, 44.0, 2), (47.0, 50.0, 2), (53.5, 57.0, 2))
 #: By which power of the bits an error falls along the scale of qp, and the least gain that counts.
-SLOPE, MARGIN = {2: 0.35, 0.5: 0.6}, {2: 0.015, 0.5: -0.05}
+SLOPE, MARGIN = {2: 0.35, 0.5: 0.6}, {2: 0.015, 0.5: 0.04}
 #: Every so many-th picture is compared, of those that are coded and of those between, by what the
 #: encoder sees in it at this qp.
 COMPARED, EYES_QP = 3, 24.0
