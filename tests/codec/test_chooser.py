@@ -75,6 +75,24 @@ def test_an_answer_is_kept_for_the_segment_and_near_qp(monkeypatch: pytest.Monke
     assert asked == [(50.0, 2), (57.0, 2), (8.0, 0.5), (50.0, 2)]
 
 
+def test_fewer_bits_need_a_smaller_gain(monkeypatch: pytest.MonkeyPatch,
+                                         choosing: Chooser) -> None:
+    """One trial answers for many qp: the nearer to where fewer frames cannot spend the bits, the
+    more has to be gained."""
+    asked: list[float] = []
+
+    def gain(self: Chooser, pixels: torch.Tensor, qp: float, spacing: float) -> float:
+        asked.append(qp)
+        return 0.13
+
+    monkeypatch.setattr(Chooser, "gain", gain)
+    choosing._known.clear()
+    clip = frames(20, 1)
+    taken = [choosing.choose(clip, qp)[1] for qp in (42.0, 43.0, 45.0, 46.9)]
+    assert taken == [1, 1, 2, 2] and asked == [44.0]
+    choosing._known.clear()
+
+
 def test_where_nothing_is_tried(monkeypatch: pytest.MonkeyPatch, choosing: Chooser) -> None:
     monkeypatch.setattr(Chooser, "gain", lambda *_: pytest.fail("was tried"))
     assert choosing.choose(frames(20, 1), -0.1) == (pytest.approx(FINER[-1][1], abs=0.2), 0.5)
