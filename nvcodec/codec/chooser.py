@@ -38,13 +38,12 @@ EQUAL_RATES = {
 #: fewer, on twice as many pictures, look worse than qp 0 on half of all clips.
 FINEST_QP = float(LEAST_QP)
 FINER = ((FINEST_QP, 0.0), (0.0, 30.0))
-#: From each first qp on, up to the next, the one that trials are made at, and the spacing that is
-#: tried beside 1, if another: a search for a rate asks many times.
-TRIALS = ((0.0, 8.0, 0.5), (20.0, 20.0, 1), (42.0, 44.0, 2), (47.0, 50.0, 2), (53.5, 57.0, 2))
+#: From each first qp on, up to the next, the one that trials are made at, the spacing that is tried
+#: beside 1, if another, and the least gain that counts: a search for a rate asks many times.
+TRIALS = ((0.0, 8.0, 0.5, 0.04), (20.0, 20.0, 1, 0.0),
+          (42.0, 44.0, 2, 0.11), (47.0, 50.0, 2, 0.015), (53.5, 57.0, 2, 0.0))
 #: By which power of the bits an error falls along the scale of qp.
 SLOPE = {2: 0.35, 0.5: 0.6}
-#: The least gain that counts, by qp as it is asked for: trials are made at few.
-MARGIN = {0.5: ((0.0, 0.04),), 2: ((42.0, 0.18), (46.99, 0.08), (47.0, 0.0))}
 #: Every so many-th picture is compared, of those that are coded and of those between, by what the
 #: encoder sees in it at this qp.
 COMPARED, EYES_QP = 3, 24.0
@@ -59,7 +58,7 @@ class Trial:
 
 
 class Chooser:
-    """Chooses between all frames, fewer and more; remembers what trials of a segment gave.
+    """Chooses between all frames, fewer and more; remembers each segment's answer.
 
     Args:
         model, coder: what the segments are coded with.
@@ -75,20 +74,21 @@ class Chooser:
         network's qp and the spacing. Where that is no question of `open_spacings`, frames are not
         looked at."""
         if qp < 0:
-            return _along(qp, FINER), 0.5
+            return _taken(qp, FINER), 0.5
         spacing = 1 if len(frames) < LEAST_FRAMES else self._best(frames, qp)
         return equal_rate(qp, spacing), spacing
 
     def _best(self, frames: list[Frame], qp: float) -> float:
         """The spacing that serves a segment best at a qp from 0 on."""
-        tried, spacing = _trial(qp)
+        tried, spacing, margin = _trial(qp)
         if spacing == 1:
             return 1
         key = (tried, *(f.pts for f in frames))
         if key not in self._known:
             pixels = _middle(frames, self.model.config.spatial_stride)
-            self._known[key] = self.gain(pixels, tried, spacing)
-        return spacing if self._known[key] > _along(qp, MARGIN[spacing]) else 1
+            gain = self.gain(pixels, tried, spacing)
+            self._known[key] = spacing if gain > margin else 1
+        return self._known[key]
 
     @torch.inference_mode()
     def gain(self, pixels: Tensor, qp: float, spacing: float) -> float:
@@ -128,8 +128,8 @@ def open_spacings(qp: float | None) -> set[float]:
     return {0.5} if qp < 0 else {1, _trial(qp)[1]}
 
 
-def _trial(qp: float) -> tuple[float, float]:
-    """The qp and the spacing that are tried for one from 0 on."""
+def _trial(qp: float) -> tuple[float, float, float]:
+    """The qp and the spacing that are tried for one from 0 on, and the least gain that counts."""
     return [trial for trial in TRIALS if trial[0] <= qp][-1][1:]
 
 
@@ -142,13 +142,12 @@ def tried_frames(width: int, height: int) -> int:
 
 def equal_rate(qp: float, spacing: float) -> float:
     """The network's qp that takes, with a spacing, the bits of `qp` with every frame coded."""
-    return _along(qp, EQUAL_RATES[spacing])
+    return _taken(qp, EQUAL_RATES[spacing])
 
 
-def _along(qp: float, line: tuple[tuple[float, float], ...]) -> float:
-    """What a line through points (qp, value) has at a qp."""
-    asked, values = (list(column) for column in zip(*line, strict=True))
-    return float(np.interp(qp, asked, values))
+def _taken(qp: float, rates: tuple[tuple[float, float], ...]) -> float:
+    asked, taken = (list(column) for column in zip(*rates, strict=True))
+    return float(np.interp(qp, asked, taken))
 
 
 def _sender(packer: Packer) -> Sent:

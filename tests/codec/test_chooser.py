@@ -75,21 +75,14 @@ def test_an_answer_is_kept_for_the_segment_and_near_qp(monkeypatch: pytest.Monke
     assert asked == [(50.0, 2), (57.0, 2), (8.0, 0.5), (50.0, 2)]
 
 
-def test_fewer_bits_need_a_smaller_gain(monkeypatch: pytest.MonkeyPatch,
-                                         choosing: Chooser) -> None:
-    """One trial answers for many qp: the nearer to where fewer frames cannot spend the bits, the
-    more has to be gained."""
-    asked: list[float] = []
-
-    def gain(self: Chooser, pixels: torch.Tensor, qp: float, spacing: float) -> float:
-        asked.append(qp)
-        return 0.13
-
-    monkeypatch.setattr(Chooser, "gain", gain)
+def test_what_counts_as_a_gain_depends_on_qp(monkeypatch: pytest.MonkeyPatch,
+                                              choosing: Chooser) -> None:
+    """Near qp 42, where fewer frames cannot spend the bits, more has to be gained by them."""
+    gains = {44.0: 0.05, 50.0: 0.05, 57.0: 0.005, 8.0: 0.03}
+    monkeypatch.setattr(Chooser, "gain", lambda _self, _pixels, qp, _spacing: gains[qp])
     choosing._known.clear()
     clip = frames(20, 1)
-    taken = [choosing.choose(clip, qp)[1] for qp in (42.0, 43.0, 45.0, 46.9)]
-    assert taken == [1, 1, 2, 2] and asked == [44.0]
+    assert [choosing.choose(clip, qp)[1] for qp in (8.0, 45.0, 50.0, 60.0)] == [1, 1, 2, 2]
     choosing._known.clear()
 
 
