@@ -41,7 +41,7 @@ FINER = ((FINEST_QP, 0.0), (0.0, 30.0))
 #: From each first qp on, up to the next, the one that trials are made at, the spacing that is tried
 #: beside 1, if another, and the least gain that counts: a search for a rate asks many times.
 TRIALS = ((0.0, 8.0, 0.5, 0.04), (20.0, 20.0, 1, 0.0),
-          (42.0, 44.0, 2, 0.11), (47.0, 50.0, 2, 0.015), (53.5, 57.0, 2, 0.0))
+          (42.0, 44.0, 2, 0.1), (47.0, 50.0, 2, 0.015), (53.5, 57.0, 2, 0.0))
 #: By which power of the bits an error falls along the scale of qp.
 SLOPE = {2: 0.35, 0.5: 0.6}
 #: Every so many-th picture is compared, of those that are coded and of those between, by what the
