@@ -92,6 +92,11 @@ class Source:
         """Whether it should have more frames than are held at the end."""
         return self.total is not None and self.total > HELD * self.header.keyint
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it says that it has no more: all of it is held, and gets one qp."""
+        return self.total is not None and not self.is_long
+
     def fits(self, frames: int) -> bool:
         """Whether so many frames may be kept in memory."""
         return fits(self.info.width, self.info.height, frames)
@@ -142,6 +147,9 @@ class Pilot:
         self.reach: Reach | None = None
         #: Segments that were read before they are coded.
         self.waiting: list[Clip] = []
+        #: Frames so far, and bits and pixels of segments that `control` is still to be told of.
+        self._frames = 0
+        self._untold: list[tuple[float, float]] = []
         if source.path != "-" and source.is_long:
             count = min(source.header.keyint, WINDOW_FRAMES)
             windows = load(source.windows(count), source.fits(WINDOWS * count))
@@ -158,8 +166,7 @@ class Pilot:
         Where cuts make short segments, more of them are held; of a source that is no longer than
         what is held, all.
         """
-        all_fits = self.source.total is not None and not self.source.is_long
-        room = (HELD if all_fits else HELD - 1) * self.source.header.keyint
+        room = (HELD if self.source.is_short else HELD - 1) * self.source.header.keyint
         return sum(t.coded.chunk.frame_count for t in held) > room
 
     def clip(self, frames: Cutter[Frame], first: bool) -> Clip:
@@ -190,9 +197,14 @@ class Pilot:
             self._sample([self.waiting], keyint)
 
     def add(self, take: Take) -> None:
-        """Tell of a coded segment; moves `qp`."""
-        bits = 8.0 * (take.coded.size + SEGMENT_BYTES)
-        self.control.add(bits, float(self.picture * take.coded.chunk.frame_count))
+        """Tell of a coded segment; moves `qp`, unless all of the source is held: that gets one."""
+        frames = take.coded.chunk.frame_count
+        self._frames += frames
+        self._untold.append((8.0 * (take.coded.size + SEGMENT_BYTES), float(self.picture * frames)))
+        if not self.source.is_short or self._frames > HELD * self.source.header.keyint:
+            for bits, pixels in self._untold:
+                self.control.add(bits, pixels)
+            self._untold.clear()
 
     def finish(self, held: list[Take], writer: bitstream.Writer, audio: AudioCopier,
                whole: bool) -> None:
