@@ -1,7 +1,8 @@
-"""Whether files land on the rate that was wished for: `python -m benchmarks.rate_accuracy CLIP...`.
+"""Whether files land on what was wished for: `python -m benchmarks.rate_accuracy CLIP...`.
 
 Each clip is coded once for each wish, as it is (no scaling). A wish outside the reach that the
 encode reported does not count as missed: then the file has to be at the near end of that reach.
+A wished LPIPS is compared with that of all frames of the file.
 """
 
 from __future__ import annotations
@@ -24,27 +25,34 @@ WISHES = (0.01, 0.02, 0.04, 0.08)
 
 def measure(clip: Path, wish: dict[str, float], folder: Path, settings: dict[str, Any]
             ) -> dict[str, Any]:
-    """Code a clip for one wish ({"bpp": 0.04} or {"size": 90000}); what came out."""
+    """Code a clip for one wish ({"bpp": 0.04}, {"size": 90000}, {"lpips": 0.15}); what came out."""
     target = folder / "rate.mvt"
     options = nvcodec.EncodeOptions(**wish, force=True, **settings)  # type: ignore[arg-type]
     result = nvcodec.encode(clip, target, options)
-    got = result.file_bytes if "size" in wish else result.bpp
-    wished = next(iter(wish.values()))
-    return {"clip": clip.stem, "unit": next(iter(wish)), "wished": wished, "got": got,
-            "miss": got / wished - 1, "verdict": _verdict(result, wish, got),
+    (unit, wished), = wish.items()
+    got = _got(unit, result, clip, target)
+    return {"clip": clip.stem, "unit": unit, "wished": wished, "got": got,
+            "miss": got / wished - 1, "verdict": _verdict(result, unit, wished, got),
             "bpp": result.bpp, "reach": result.reach, "frames": result.frames,
             "segments": result.segments, "qp": [min(result.qp), max(result.qp)],
             "passes": result.passes, "seconds": result.seconds}
 
 
-def _verdict(result: nvcodec.EncodeReport, wish: dict[str, float], got: float) -> str:
-    miss = got / next(iter(wish.values())) - 1
-    if abs(miss) <= TOLERANCE and ("size" not in wish or miss <= 0):
+def _got(unit: str, result: nvcodec.EncodeReport, clip: Path, target: Path) -> float:
+    if unit == "lpips":
+        return float(nvcodec.compare(clip, target)["lpips"])
+    return result.file_bytes if unit == "size" else result.bpp
+
+
+def _verdict(result: nvcodec.EncodeReport, unit: str, wished: float, got: float) -> str:
+    miss = got / wished - 1
+    if abs(miss) <= TOLERANCE and (unit != "size" or miss <= 0):
         return "yes"
     if result.reach is None:
         return "no"
     near = result.reach[1] if miss < 0 else result.reach[0]
-    return "nearest" if abs(result.bpp / near - 1) <= TOLERANCE else "no"
+    reached = got if unit == "lpips" else result.bpp
+    return "nearest" if abs(reached / near - 1) <= TOLERANCE else "no"
 
 
 def make_table(rows: Sequence[dict[str, Any]], notes: list[str]) -> Table:
@@ -58,8 +66,8 @@ def make_table(rows: Sequence[dict[str, Any]], notes: list[str]) -> Table:
                       f"{r['miss']:+.2%}", r["verdict"], reach, str(r["segments"]),
                       f"{low}" if low == high else f"{low}-{high}", number(r["passes"], 1),
                       number(r["seconds"], 1)])
-    return Table("Wished and real rate", ["clip", "wished", "real", "off by", "within 2%",
-                 "reach in bpp, where the wish is outside", "segments", "qp", "passes", "seconds"],
+    return Table("Wished and real", ["clip", "wished", "real", "off by", "within 2%",
+                 "reach, where the wish is outside", "segments", "qp", "passes", "seconds"],
                  cells, notes)
 
 
@@ -68,6 +76,8 @@ def make_table(rows: Sequence[dict[str, Any]], notes: list[str]) -> Table:
 @click.option("--bpp", multiple=True, type=float, help="Wished bits per pixel; can be repeated.  "
               f"[default: {', '.join(map(str, WISHES))}]")
 @click.option("--size", multiple=True, type=int, help="Wished bytes; can be repeated.")
+@click.option("--lpips", multiple=True, type=float,
+              help="Wished LPIPS, of whole clips; can be repeated.")
 @click.option("--model", default="s", show_default=True, help="nvcodec's release.")
 @click.option("--device", default="auto", show_default=True, help="Where nvcodec runs.")
 @click.option("--keyint", type=click.IntRange(1), default=nvcodec.EncodeOptions.keyint,
@@ -75,11 +85,15 @@ def make_table(rows: Sequence[dict[str, Any]], notes: list[str]) -> Table:
               help="Most frames in a segment; fewer give more segments.")
 @click.option("--duration", type=float, help="Seconds of each clip; all where left out.")
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="JSON file to write.")
-def command(clips: tuple[Path, ...], bpp: tuple[float, ...], size: tuple[int, ...], model: str,
-            device: str, keyint: int, duration: float | None, out: Path | None) -> None:
-    """Code CLIPS for several rates and tell how near they came."""
+def command(clips: tuple[Path, ...], bpp: tuple[float, ...], size: tuple[int, ...],
+            lpips: tuple[float, ...], model: str, device: str, keyint: int,
+            duration: float | None, out: Path | None) -> None:
+    """Code CLIPS for several rates or qualities and tell how near they came."""
+    if lpips and duration:
+        raise nvcodec.UsageError("LPIPS is that of whole clips", "leave out --duration")
     wishes: list[dict[str, float]] = [{"size": n} for n in size]
-    wishes += [{"bpp": b} for b in bpp or (() if size else WISHES)]
+    wishes += [{"lpips": v} for v in lpips]
+    wishes += [{"bpp": b} for b in bpp or (() if wishes else WISHES)]
     settings = {"model": model, "device": device, "keyint": keyint, "duration": duration}
     jobs = [(clip, wish) for clip in clips for wish in wishes]
     rows: list[dict[str, Any]] = []

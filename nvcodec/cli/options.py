@@ -61,6 +61,10 @@ ENCODING = (
     click.option("--bitrate", type=float, metavar="K", help="Wished kbit/s, audio left out."),
     click.option("--size", type=int, metavar="BYTES",
                  help="Most bytes of the whole file; 98% or more are used."),
+    click.option("--lpips", type=float, metavar="F",
+                 help="Wished LPIPS (AlexNet), found on samples: about 0.1 (good) to 0.3."),
+    click.option("--psnr", type=float, metavar="DB", help="The same with PSNR."),
+    click.option("--ms-ssim", "msssim", type=float, metavar="F", help="The same with MS-SSIM."),
     click.option("--qp", type=int, metavar="N",
                  help="Quality step: 0 best, 63 smallest; down to -16 with more pictures coded "
                       "than are shown."),
@@ -93,16 +97,17 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
     """What shapes an encode, given to the verb as one `wished: EncodeOptions`."""
     @wraps(function)
     def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
-               model: str, rdo: bool, fast: bool, effort: int, prior: str | None, keyint: int,
-               cuts: bool, spacing: str, no_audio: bool, verify: bool, start: float | None,
+               lpips: float | None, psnr: float | None, msssim: float | None, model: str,
+               rdo: bool, fast: bool, effort: int, prior: str | None, keyint: int, cuts: bool,
+               spacing: str, no_audio: bool, verify: bool, start: float | None,
                duration: float | None, device: str, precision: str, force: bool,
                **verbs_own: Any) -> Any:
         from nvcodec.codec.options import EncodeOptions
 
         wished = EncodeOptions(
-            model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, keyint=keyint, cuts=cuts,
-            coder=prior, spacing=SPACINGS.get(spacing), rdo=rdo, fast=fast, effort=effort,
-            start=start, duration=duration, audio=not no_audio,
+            model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, lpips=lpips, psnr=psnr,
+            msssim=msssim, keyint=keyint, cuts=cuts, coder=prior, spacing=SPACINGS.get(spacing),
+            rdo=rdo, fast=fast, effort=effort, start=start, duration=duration, audio=not no_audio,
             device=device, precision=precision, verify=verify, force=force)
         return function(wished=wished, **verbs_own)
 

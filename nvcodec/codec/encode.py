@@ -21,6 +21,7 @@ from nvcodec.codec.events import EncodeReport, Listener, Progress, ignore
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.overlap import Behind, ahead
 from nvcodec.codec.plain import plain_errors, time_base_of, writing_to
+from nvcodec.codec.qualitysearch import Found, QualitySearch
 from nvcodec.codec.ratesearch import Coded, Pilot, Source, Take, Verdict
 from nvcodec.codec.segment import SegmentEncoder
 from nvcodec.codec.setup import Setup
@@ -120,6 +121,7 @@ class _Job:
         self.spacings: list[float] = []
         self.done = self.searched = self.passed = self.coded_bytes = self.coded_frames = 0
         self.stage = ""
+        self.found: Found | None = None
 
     def run(self) -> EncodeReport:
         sink: BinaryIO = sys.stdout.buffer if self.file is None else self.file.path.open("wb")
@@ -143,6 +145,7 @@ class _Job:
     def _report(self, totals: bitstream.Totals, pilot: Pilot | None,
                 seconds: float) -> EncodeReport:
         verdict = pilot.verdict(totals) if pilot and not self.partial else Verdict()
+        found, wish = self.found, self.options.quality
         return EncodeReport(
             source=self.source, target=self.target, model=self.setup.release.id,
             coder=self.setup.coder_name, width=self.info.width, height=self.info.height,
@@ -151,15 +154,19 @@ class _Job:
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
             qp=tuple(self.qps), spacing=tuple(self.spacings), seconds=seconds,
             passes=round(self.passed / totals.frames, 2),
-            wanted_bpp=verdict.wanted_bpp, reach=verdict.reach, verified=self.options.verify,
+            wanted_bpp=verdict.wanted_bpp, wanted_quality=dict([wish]) if wish else None,
+            sampled_quality={wish[0]: found.sampled} if wish and found else None,
+            reach=found.reach if found else verdict.reach, verified=self.options.verify,
             precision=self.setup.model.precision, partial=self.partial,
-            warnings=list(verdict.warnings))
+            warnings=list(found.warnings if found else verdict.warnings))
 
     def _write(self, writer: bitstream.Writer) -> Pilot | None:
         """Every segment with the audio that belongs beside it; returns who chose their qp."""
         if meta := mapping.make_meta(self.info):
             writer.write_meta(meta)
-        pilot = self._pilot(writer) if self.options.has_wish else None
+        pilot = self._pilot(writer) if self.options.wishes_rate else None
+        if self.options.quality:
+            self.found = QualitySearch(self.options, self.setup, self._code, self._source()).find()
         for stream in self.audio.streams:
             writer.write_audio(stream)
         if self.given is None:
@@ -199,6 +206,8 @@ class _Job:
 
     def _write_at_one_qp(self, writer: bitstream.Writer, frames: Cutter[Frame]) -> None:
         """Entropy coding and writing of each segment run beside the network's work on the next."""
+        qp = self.found.qp if self.found else self.setup.qp
+
         def pack(segment: SegmentEncoder) -> None:
             coded = Coded(*segment.finish())
             self._count(coded)
@@ -206,7 +215,7 @@ class _Job:
 
         with Behind(pack, depth=1) as packing:
             while frames:
-                packing.put(self.setup.gather(frames.segment(), self.setup.qp, self.shift,
+                packing.put(self.setup.gather(frames.segment(), qp, self.shift,
                                               partial(self._tell, "encode")))
         self._tell("encode", 0)
 
@@ -292,7 +301,7 @@ class _Job:
                     raise OutputError(f"{self.target}: segment {i} reads back differently",
                                       "the disk or memory of this machine is not to be trusted")
 
-    # -- rate ------------------------------------------------------------------------------------
+    # -- wishes ----------------------------------------------------------------------------------
 
     def _goal(self) -> Goal:
         o = self.options
@@ -300,14 +309,17 @@ class _Job:
             return Goal(o.bitrate * 1000 / (self.picture * float(self.info.fps)))
         return Goal(o.bpp, o.size)
 
+    def _source(self) -> Source:
+        """What those have to know who choose qp."""
+        return Source(self.source, self.info, self.header, self.options.start or 0.0,
+                      self._total(), self.setup.finest_qp)
+
     def _total(self) -> int | None:
         return self.info.frames_within(self.options.start, self.options.duration)
 
     def _pilot(self, writer: bitstream.Writer) -> Pilot:
         """Who chooses qp, with a first choice from samples where the source is long."""
-        o, goal = self.options, self._goal()
-        source = Source(self.source, self.info, self.header, o.start or 0.0, self._total(),
-                        self.setup.finest_qp)
+        goal, source = self._goal(), self._source()
         if goal.size is None:
             return Pilot(goal, self._code, source, writer.bytes_written)
         if source.total is None:

@@ -39,10 +39,13 @@ class EncodeReport:
         spacing: of each segment, frames from one coded frame to the next.
         seconds: the search for a wished rate included, start-up of the model not.
         wanted_bpp: what the wished rate or size comes to, None where none was wished.
+        wanted_quality: what was wished for, as {"lpips": 0.15}, None where it was no quality.
+        sampled_quality: the same of the samples that qp was chosen by.
         passes: frames that went through the network over the source's frames; 1 without a wish.
         precision: that the network computed in, "float32" or "int8".
         partial: it was stopped before the source's end.
-        reach: lowest and highest bpp measured on this source, where the wish lay outside.
+        reach: lowest and highest bpp measured on this source, where the wish lay outside; of a
+            quality the best and the worst.
     """
 
     source: str
@@ -60,6 +63,8 @@ class EncodeReport:
     spacing: tuple[float, ...]
     seconds: float
     wanted_bpp: float | None = None
+    wanted_quality: dict[str, float] | None = None
+    sampled_quality: dict[str, float] | None = None
     passes: float = 1.0
     reach: tuple[float, float] | None = None
     verified: bool = False

@@ -16,11 +16,15 @@ from nvcodec.train.recipes import CODEC
 MAX_EFFORT = 64
 #: The lowest qp, where spacings are chosen.
 LEAST_QP = -16
+#: What may be wished for: rates, and qualities with what each is below.
+RATES = ("bpp", "bitrate", "size")
+QUALITIES = {"lpips": 1, "psnr": 100, "msssim": 1}
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What to make of a source. At most one of qp, bpp, bitrate and size.
+    """What to make of a source. At most one of qp, a rate (bpp, bitrate, size) and a quality
+    (lpips, psnr, msssim).
 
     Attributes:
         model: release name.
@@ -29,6 +33,8 @@ class EncodeOptions:
         bpp: wished bits per source pixel, audio left out.
         bitrate: wished kbit/s of everything but audio.
         size: wished bytes of the whole file.
+        lpips, psnr, msssim: wished quality, on average over samples of the source: LPIPS (AlexNet),
+            PSNR in dB, MS-SSIM.
         keyint: most frames in a segment.
         cuts: begin a segment where a shot begins.
         spacing: frames from one coded frame to the next, 1, 2 or 4; the others are made from them.
@@ -55,6 +61,9 @@ class EncodeOptions:
     bpp: float | None = None
     bitrate: float | None = None
     size: int | None = None
+    lpips: float | None = None
+    psnr: float | None = None
+    msssim: float | None = None
     keyint: int = DEFAULT_KEYINT
     cuts: bool = True
     spacing: float | None = None
@@ -72,17 +81,22 @@ class EncodeOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        asked = [n for n in ("qp", "bpp", "bitrate", "size") if getattr(self, n) is not None]
+        asked = [n for n in ("qp", *RATES, *QUALITIES) if getattr(self, n) is not None]
         if len(asked) > 1:
             raise UsageError(f"{' and '.join(asked)} were both given", "give one of them")
         least = 0 if self.spacing else LEAST_QP
         if self.qp is not None and not least <= self.qp <= 63:
             raise UsageError(f"qp {self.qp} is not in {least}..63",
                              f"{least} is best quality, 63 smallest size")
-        for name in ("bpp", "bitrate", "size"):
+        for name in RATES:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} {value} is not a size", "give a number above 0")
+        for name, most in QUALITIES.items():
+            value = getattr(self, name)
+            if value is not None and not 0 < value < most:
+                raise UsageError(f"{name} {value} is not a quality",
+                                 f"give a number between 0 and {most}")
         if self.coder is not None and self.coder not in CODERS:
             raise UsageError(f"unknown coder {self.coder!r}", f"use one of {', '.join(CODERS)}")
         if not 0 <= self.effort <= MAX_EFFORT:
@@ -107,6 +121,17 @@ class EncodeOptions:
         return "float32" if self.effort else self.precision
 
     @property
-    def has_wish(self) -> bool:
+    def wishes_rate(self) -> bool:
         """Whether a rate or size was asked for."""
-        return any(w is not None for w in (self.bpp, self.bitrate, self.size))
+        return any(getattr(self, name) is not None for name in RATES)
+
+    @property
+    def quality(self) -> tuple[str, float] | None:
+        """The quality that was asked for, by name."""
+        wishes = ((name, getattr(self, name)) for name in QUALITIES)
+        return next((wish for wish in wishes if wish[1] is not None), None)
+
+    @property
+    def has_wish(self) -> bool:
+        """Whether qp is still to be found."""
+        return self.wishes_rate or self.quality is not None

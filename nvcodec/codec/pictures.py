@@ -52,15 +52,16 @@ class SegmentDecoder:
         device: "auto", "cpu", "cuda", ...
         wished: precision of the network, as in `DecodeOptions`.
         coder: that of the header, if it is here.
+        model: likewise; device and precision are its own then.
     """
 
     def __init__(self, header: bitstream.Header, device: str = "auto", wished: str = "auto",
-                 coder: TokenCoder | None = None) -> None:
+                 coder: TokenCoder | None = None, model: Tokenizer | None = None) -> None:
         self.header = header
         self.release = registry.find_by_hash(header.model, header.model_sha256)
         mapping.check_matches(header, self.release)
         self.coder = coder or coder_for(header)
-        self.model: Tokenizer = precision.load(self.release, pick_device(device), wished)
+        self.model = model or precision.load(self.release, pick_device(device), wished)
         self.step = piece_frames(header.width, header.height) // header.time_stride
 
     def latents(self, segment: bitstream.Segment) -> Iterator[Tokens]:

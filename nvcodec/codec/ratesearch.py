@@ -268,7 +268,7 @@ class Pilot:
             return float(sum(c.size for c in tries[qp]))
 
         try:
-            _run(search, measure)
+            run(search, measure)
         except _UnsteadyError:
             return None
         for take, coded in zip(redo, tries[search.best], strict=True):
@@ -290,7 +290,7 @@ class Pilot:
         wish = self.control.first_rate
         band = Band(wish * (1 - SAMPLE_TOLERANCE), wish * (1 + SAMPLE_TOLERANCE))
         search = QpSearch(band, self.qp, count, most=6, least=self.source.finest_qp)
-        _run(search, measure)
+        run(search, measure)
         if search.best in self.source.ends:
             self.reach = self._reach(search, measure)
         self.control.learn(search.best, search.measured_slope(), rates[search.best])
@@ -332,7 +332,8 @@ def _rehearse(held: Iterable[Take], writer: bitstream.Writer,
     return trial.close()
 
 
-def _run(search: QpSearch, measure: Callable[[float], float]) -> None:
+def run(search: QpSearch, measure: Callable[[float], float]) -> None:
+    """Measure what a search asks for, to its end."""
     while (qp := search.ask()) is not None:
         search.tell(qp, measure(qp))
 

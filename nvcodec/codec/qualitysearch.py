@@ -1,0 +1,149 @@
+"""Finds the qp at which a source comes out as good as was wished: samples of it are coded, decoded
+and measured at a few.
+
+Unlike a rate, quality is not steered while the file is coded: all segments get the one qp.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+from statistics import fmean
+
+from nvcodec.codec.clip import Window, load
+from nvcodec.codec.options import EncodeOptions
+from nvcodec.codec.pictures import DecodedFrame, SegmentDecoder
+from nvcodec.codec.ratesearch import WINDOW_FRAMES, WINDOWS, Coder, Reach, Source, run
+from nvcodec.codec.setup import Setup
+from nvcodec.codec.shots import cutter, looked_through
+from nvcodec.errors import UsageError
+from nvcodec.quality import MSSSIM_SIDE, Meter
+from nvcodec.rate import Band, QpSearch
+from nvcodec.video.info import Frame
+
+#: The first qp, about where the usual rates are; the most that are tried; and how far off the wish
+#: what is left of the distortion may be (relative), which ends the search.
+START_QP, MOST, TOLERANCE = 45.0, 6, 0.02
+#: Every so many-th frame is measured: no multiple of a turn's four, of which the last is the worst.
+EVERY = 3
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of quality that may be wished for.
+
+    Attributes:
+        title: as people write it.
+        place: in what `Meter.add` returns.
+        fidelity: a value -> one over the distortion, which falls as qp grows.
+    """
+
+    title: str
+    place: int
+    fidelity: Callable[[float], float]
+
+
+MEASURES = {
+    "lpips": Measure("LPIPS", 2, lambda v: 1 / max(v, 1e-6)),
+    "psnr": Measure("PSNR", 0, lambda v: 10 ** (v / 20)),
+    "msssim": Measure("MS-SSIM", 1, lambda v: 1 / max(1 - v, 1e-6)),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The qp for all segments, and the value that samples have there; the rest as in
+    `EncodeReport`."""
+
+    qp: float
+    sampled: float
+    reach: Reach | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class QualitySearch:
+    """Measures what a source's samples come to.
+
+    Args:
+        options: with a wished quality.
+        setup: what the samples are coded with.
+        code: codes one segment.
+        source: a file.
+
+    Raises UsageError where it cannot be sampled or measured, ModelError where LPIPS is wished for
+    and its backbone is neither here nor to be downloaded.
+    """
+
+    def __init__(self, options: EncodeOptions, setup: Setup, code: Coder, source: Source) -> None:
+        assert options.quality is not None
+        name, self.wish = options.quality
+        self.measure, self.options, self.code = MEASURES[name], options, code
+        self.source = source
+        if source.path == "-":
+            raise UsageError("standard input can be read once, and quality is found on samples",
+                             "give a file, or wish for a rate")
+        self.meter = Meter("alex" if name == "lpips" else None, download=True)
+        self.parts = self._samples()
+        self.decoder = SegmentDecoder(setup.header, coder=setup.coder, model=setup.model)
+        self.seen: dict[float, float] = {}
+
+    def find(self) -> Found:
+        """Code samples at a few qp; that which comes nearest."""
+        wished, ends = self.measure.fidelity(self.wish), self.source.ends
+        band = Band(wished / (1 + TOLERANCE), wished * (1 + TOLERANCE))
+        search = QpSearch(band, START_QP, WINDOW_FRAMES, MOST, ends[0])
+        run(search, self._fidelity)
+        qp = search.best
+        if band.holds(search.seen[qp]):
+            return Found(qp, self.seen[qp])
+        title = f"{self.measure.title} {self.wish:.4g}"
+        nearest = f"{self.seen[qp]:.4g} (qp {qp:.0f})"
+        if qp not in ends:
+            return Found(qp, self.seen[qp], None, (
+                f"{title} was missed: the nearest that was found is {nearest}",))
+        for end in set(ends) - set(search.seen):
+            search.tell(end, self._fidelity(end))
+        best, worst = (self.seen[end] for end in ends)
+        return Found(qp, self.seen[qp], (best, worst), (
+            f"{title} is out of this model's reach here, which is {best:.4g} (qp {ends[0]:.0f}) to "
+            f"{worst:.4g} (qp {ends[1]:.0f}); the nearest is {nearest}",))
+
+    def _samples(self) -> list[Iterable[Frame]]:
+        """A few places of the source; all of it where it is short, its beginning where nobody
+        knows."""
+        source, whole = self.source, WINDOWS * WINDOW_FRAMES
+        keep, parts = source.fits(whole), list[Iterable[Frame]]()
+        if source.total is not None and source.total > whole:
+            parts = load(source.windows(WINDOW_FRAMES), keep)
+        # A source may be shorter than it says.
+        parts = parts or load([Window(source.path, source.start, whole)], keep)
+        if not parts:
+            raise UsageError(f"{source.path} has no frame at {source.start} s",
+                             "ask for an earlier start")
+        return parts
+
+    def _fidelity(self, qp: float) -> float:
+        """Of all samples at a qp."""
+        self.seen[qp] = fmean(value for part in self.parts for value in self._values(part, qp))
+        return self.measure.fidelity(self.seen[qp])
+
+    def _values(self, part: Iterable[Frame], qp: float) -> list[float]:
+        """The measure of some frames of a part; of its last where it has hardly any."""
+        shots, coded = cutter(looked_through(part, self.options), self.options), []
+        while shots:
+            coded.append(self.code(shots.segment(), qp, f"search qp {qp:.1f}"))
+        pictures = chain.from_iterable(self.decoder.frames(c.chunk) for c in coded)
+        values: list[float] = []
+        for number, pair in enumerate(zip(part, pictures, strict=False), 1):
+            if number % EVERY == 0:
+                values.append(self._value(*pair))
+        return values or [self._value(*pair)]
+
+    def _value(self, frame: Frame, made: DecodedFrame) -> float:
+        value = self.meter.add(frame.rgb, made.rgb)[self.measure.place]
+        if math.isnan(value):
+            raise UsageError(f"pictures are too small for {self.measure.title}",
+                             f"it takes {MSSSIM_SIDE} pixels a side; wish for psnr or lpips")
+        return value
