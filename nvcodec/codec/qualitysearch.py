@@ -15,7 +15,7 @@ from statistics import fmean
 from nvcodec.codec.clip import Window, load
 from nvcodec.codec.options import EncodeOptions
 from nvcodec.codec.pictures import DecodedFrame, SegmentDecoder
-from nvcodec.codec.ratesearch import WINDOW_FRAMES, WINDOWS, Coder, Reach, Source, run
+from nvcodec.codec.ratesearch import Coder, Reach, Source, run
 from nvcodec.codec.setup import Setup
 from nvcodec.codec.shots import cutter, looked_through
 from nvcodec.errors import UsageError
@@ -26,6 +26,11 @@ from nvcodec.video.info import Frame
 #: The first qp, about where the usual rates are; the most that are tried; and how far off the wish
 #: what is left of the distortion may be (relative), which ends the search.
 START_QP, MOST, TOLERANCE = 45.0, 6, 0.02
+#: A long source is sampled in so many places, each of so many frames. Few bits make pictures that
+#: decay from a segment's first on, over some thirty frames, so that short samples look too good.
+PLACES, PLACE_FRAMES = 3, 65
+#: What is left out at the beginning of each is this part of a whole segment, for the same reason.
+FRESH = 0.1
 #: Every so many-th frame is measured: no multiple of a turn's four, of which the last is the worst.
 EVERY = 3
 
@@ -85,6 +90,8 @@ class QualitySearch:
             raise UsageError("standard input can be read once, and quality is found on samples",
                              "give a file, or wish for a rate")
         self.meter = Meter("alex" if name == "lpips" else None, download=True)
+        #: Frames at the beginning of each part that are not measured.
+        self.fresh = 0
         self.parts = self._samples()
         self.decoder = SegmentDecoder(setup.header, coder=setup.coder, model=setup.model)
         self.seen: dict[float, float] = {}
@@ -93,7 +100,7 @@ class QualitySearch:
         """Code samples at a few qp; that which comes nearest."""
         wished, ends = self.measure.fidelity(self.wish), self.source.ends
         band = Band(wished / (1 + TOLERANCE), wished * (1 + TOLERANCE))
-        search = QpSearch(band, START_QP, WINDOW_FRAMES, MOST, ends[0])
+        search = QpSearch(band, START_QP, PLACE_FRAMES, MOST, ends[0])
         run(search, self._fidelity)
         qp = search.best
         if band.holds(search.seen[qp]):
@@ -113,12 +120,14 @@ class QualitySearch:
     def _samples(self) -> list[Iterable[Frame]]:
         """A few places of the source; all of it where it is short, its beginning where nobody
         knows."""
-        source, whole = self.source, WINDOWS * WINDOW_FRAMES
-        keep, parts = source.fits(whole), list[Iterable[Frame]]()
+        source, whole = self.source, PLACES * PLACE_FRAMES
+        keep = source.fits(whole)
         if source.total is not None and source.total > whole:
-            parts = load(source.windows(WINDOW_FRAMES), keep)
-        # A source may be shorter than it says.
-        parts = parts or load([Window(source.path, source.start, whole)], keep)
+            parts = load(source.windows(PLACE_FRAMES, PLACES), keep)
+            if len(parts) > 1:  # else it is by far not as long as it says
+                self.fresh = min(int(FRESH * source.header.keyint), PLACE_FRAMES // 2)
+                return parts
+        parts = load([Window(source.path, source.start, whole)], keep)
         if not parts:
             raise UsageError(f"{source.path} has no frame at {source.start} s",
                              "ask for an earlier start")
@@ -137,7 +146,7 @@ class QualitySearch:
         pictures = chain.from_iterable(self.decoder.frames(c.chunk) for c in coded)
         values: list[float] = []
         for number, pair in enumerate(zip(part, pictures, strict=False), 1):
-            if number % EVERY == 0:
+            if number > self.fresh and number % EVERY == 0:
                 values.append(self._value(*pair))
         return values or [self._value(*pair)]
 

@@ -101,10 +101,10 @@ class Source:
         """Whether so many frames may be kept in memory."""
         return fits(self.info.width, self.info.height, frames)
 
-    def windows(self, count: int) -> list[Window]:
-        """WINDOWS parts of `count` frames, evenly spread."""
-        step = (self.total or 1) / float(self.info.fps) / WINDOWS
-        return [Window(self.path, self.start + step * (i + 0.5), count) for i in range(WINDOWS)]
+    def windows(self, count: int, places: int = WINDOWS) -> list[Window]:
+        """Parts of `count` frames from so many places, evenly spread."""
+        step = (self.total or 1) / float(self.info.fps) / places
+        return [Window(self.path, self.start + step * (i + 0.5), count) for i in range(places)]
 
     def excess(self, count: int) -> float:
         """How much more segments of `count` frames take than whole ones, for each pixel.

@@ -102,7 +102,7 @@ def test_what_is_out_of_reach_is_said(small: Path, tmp_path: Path) -> None:
 
 def test_long_sources_are_sampled_in_places(small: Path, tmp_path: Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qualitysearch, "WINDOW_FRAMES", 1)
+    monkeypatch.setattr(qualitysearch, "PLACE_FRAMES", 3)
     places: list[list[int]] = []
     search = qualitysearch.QualitySearch.find
 
@@ -112,7 +112,7 @@ def test_long_sources_are_sampled_in_places(small: Path, tmp_path: Path,
 
     monkeypatch.setattr(qualitysearch.QualitySearch, "find", spy)
     report, _ = coded(small, tmp_path, psnr=20)
-    assert [len(p) for p in places] == [1] * 4 and places == sorted(places)
+    assert [len(p) for p in places] == [3, 3, 2] and places == sorted(places)
     assert report.frames == FRAMES and report.sampled_quality
 
 
