@@ -127,7 +127,8 @@ class QualitySearch:
             if len(parts) > 1:  # else it is by far not as long as it says
                 self.fresh = min(int(FRESH * source.header.keyint), PLACE_FRAMES // 2)
                 return parts
-        parts = load([Window(source.path, source.start, whole)], keep)
+        wished = source.total if self.options.duration else None
+        parts = load([Window(source.path, source.start, min(whole, wished or whole))], keep)
         if not parts:
             raise UsageError(f"{source.path} has no frame at {source.start} s",
                              "ask for an earlier start")

@@ -100,9 +100,9 @@ def test_what_is_out_of_reach_is_said(small: Path, tmp_path: Path) -> None:
     assert found["psnr"] > coded(small, tmp_path, qp=50)[1]["psnr"]
 
 
-def test_long_sources_are_sampled_in_places(small: Path, tmp_path: Path,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qualitysearch, "PLACE_FRAMES", 3)
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Times of the frames of each part that a search measures."""
     places: list[list[int]] = []
     search = qualitysearch.QualitySearch.find
 
@@ -111,9 +111,24 @@ def test_long_sources_are_sampled_in_places(small: Path, tmp_path: Path,
         return search(self)
 
     monkeypatch.setattr(qualitysearch.QualitySearch, "find", spy)
+    return places
+
+
+def test_long_sources_are_sampled_in_places(small: Path, tmp_path: Path, sampled: list[list[int]],
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qualitysearch, "PLACE_FRAMES", 3)
     report, _ = coded(small, tmp_path, psnr=20)
-    assert [len(p) for p in places] == [3, 3, 2] and places == sorted(places)
+    assert [len(p) for p in sampled] == [3, 3, 2] and sampled == sorted(sampled)
     assert report.frames == FRAMES and report.sampled_quality
+
+
+def test_a_part_of_a_source_is_sampled_alone(small: Path, tmp_path: Path,
+                                             sampled: list[list[int]]) -> None:
+    with open_video(small) as video:
+        pts, step = [f.pts for f in video.frames()], 1 / float(video.info.fps)
+    report = nvcodec.encode(small, tmp_path / "a.mvt", EncodeOptions(
+        psnr=20, start=4 * step, duration=5 * step))
+    assert sampled == [pts[4:9]] and report.frames == 5
 
 
 def test_what_cannot_be_measured_is_refused(small: Path, tmp_path: Path) -> None:
