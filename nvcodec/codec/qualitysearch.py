@@ -42,18 +42,25 @@ class Measure:
     Attributes:
         title: as people write it.
         place: in what `Meter.add` returns.
-        fidelity: a value -> one over the distortion, which falls as qp grows.
+        distortion: a value -> what grows with qp, above 0.
+        power: of the distortion that bits usually fall with.
     """
 
     title: str
     place: int
-    fidelity: Callable[[float], float]
+    distortion: Callable[[float], float]
+    power: float
+
+    def worth(self, value: float, times: float = 1.0) -> float:
+        """A value, or one of so many times the distortion -> what falls with qp much as sizes do,
+        so that a search for those finds it."""
+        return float((times * max(self.distortion(value), 1e-6)) ** -self.power)
 
 
 MEASURES = {
-    "lpips": Measure("LPIPS", 2, lambda v: 1 / max(v, 1e-6)),
-    "psnr": Measure("PSNR", 0, lambda v: 10 ** (v / 20)),
-    "msssim": Measure("MS-SSIM", 1, lambda v: 1 / max(1 - v, 1e-6)),
+    "lpips": Measure("LPIPS", 2, lambda v: v, 2.0),
+    "psnr": Measure("PSNR", 0, lambda v: 10 ** (-v / 20), 4.5),
+    "msssim": Measure("MS-SSIM", 1, lambda v: 1 - v, 2.0),
 }
 
 
@@ -98,10 +105,10 @@ class QualitySearch:
 
     def find(self) -> Found:
         """Code samples at a few qp; that which comes nearest."""
-        wished, ends = self.measure.fidelity(self.wish), self.source.ends
-        band = Band(wished / (1 + TOLERANCE), wished * (1 + TOLERANCE))
+        worth, ends = self.measure.worth, self.source.ends
+        band = Band(worth(self.wish, 1 + TOLERANCE), worth(self.wish, 1 / (1 + TOLERANCE)))
         search = QpSearch(band, START_QP, PLACE_FRAMES, MOST, ends[0])
-        run(search, self._fidelity)
+        run(search, self._worth)
         qp = search.best
         if band.holds(search.seen[qp]):
             return Found(qp, self.seen[qp])
@@ -111,7 +118,7 @@ class QualitySearch:
             return Found(qp, self.seen[qp], None, (
                 f"{title} was missed: the nearest that was found is {nearest}",))
         for end in set(ends) - set(search.seen):
-            search.tell(end, self._fidelity(end))
+            search.tell(end, self._worth(end))
         best, worst = (self.seen[end] for end in ends)
         return Found(qp, self.seen[qp], (best, worst), (
             f"{title} is out of this model's reach here, which is {best:.4g} (qp {ends[0]:.0f}) to "
@@ -134,10 +141,10 @@ class QualitySearch:
                              "ask for an earlier start")
         return parts
 
-    def _fidelity(self, qp: float) -> float:
-        """Of all samples at a qp."""
+    def _worth(self, qp: float) -> float:
+        """`Measure.worth` of all samples at a qp."""
         self.seen[qp] = fmean(value for part in self.parts for value in self._values(part, qp))
-        return self.measure.fidelity(self.seen[qp])
+        return self.measure.worth(self.seen[qp])
 
     def _values(self, part: Iterable[Frame], qp: float) -> list[float]:
         """The measure of some frames of a part; of its last where it has hardly any."""
