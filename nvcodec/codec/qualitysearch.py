@@ -24,8 +24,9 @@ from nvcodec.rate import Band, QpSearch
 from nvcodec.video.info import Frame
 
 #: The first qp, about where the usual rates are; the most that are tried; and how far off the wish
-#: what is left of the distortion may be (relative), which ends the search.
-START_QP, MOST, TOLERANCE = 45.0, 6, 0.02
+#: the distortion may be (relative), which ends the search. It goes up and down by as much from one
+#: qp to the next.
+START_QP, MOST, TOLERANCE = 45.0, 5, 0.03
 #: A long source is sampled in so many places, each of so many frames. Few bits make pictures that
 #: decay from a segment's first on, over some thirty frames, so that short samples look too good.
 PLACES, PLACE_FRAMES = 3, 65

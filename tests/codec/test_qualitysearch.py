@@ -64,7 +64,7 @@ def test_psnr_is_met_and_reported(small: Path, tmp_path: Path) -> None:
     report, found = coded(small, tmp_path, psnr=wish)
     assert report.wanted_quality == {"psnr": wish} and report.sampled_quality
     sampled = report.sampled_quality["psnr"]
-    assert sampled == pytest.approx(wish, abs=0.18)  # 2% of the distortion
+    assert sampled == pytest.approx(wish, abs=0.26)  # 3% of the distortion
     assert sampled == pytest.approx(every_third(small, tmp_path / "a.mvt"), abs=1e-6)
     assert found["psnr"] == pytest.approx(wish, abs=0.5)  # all frames, not samples alone
     assert len(set(report.qp)) == 1 and report.passes > 1
@@ -79,7 +79,7 @@ def test_lpips_is_met(small: Path, tmp_path: Path, blurred_lpips: None) -> None:
     wish = float(np.prod(ends))**0.5
     report, _ = coded(small, tmp_path, lpips=wish)
     assert ends[0] < wish < ends[1]
-    assert report.sampled_quality == {"lpips": pytest.approx(wish, rel=0.021)}
+    assert report.sampled_quality == {"lpips": pytest.approx(wish, rel=0.031)}
 
 
 def distance(source: Path, target: Path) -> float:
