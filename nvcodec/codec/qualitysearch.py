@@ -115,7 +115,8 @@ class QualitySearch:
             return Found(qp, self.seen[qp])
         title = f"{self.measure.title} {self.wish:.4g}"
         nearest = f"{self.seen[qp]:.4g} (qp {qp:.0f})"
-        if qp not in ends:
+        # Too bad at the lowest qp, or too good at the highest: nothing lies beyond.
+        if qp != (ends[0] if search.seen[qp] < band.low else ends[1]):
             return Found(qp, self.seen[qp], None, (
                 f"{title} was missed: the nearest that was found is {nearest}",))
         for end in set(ends) - set(search.seen):
