@@ -62,6 +62,7 @@ from .stream import StreamReader, read_header
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from .background import MAX_LEVEL, MAX_STEP, Background, Plane, background_of, plane_sizes
     from .bitpack import join_bits, pack_tokens, split_bits, unpack_tokens
     from .contexts import code_frames, code_tokens
     from .entropy import BitDecoder, BitEncoder
@@ -78,6 +79,12 @@ if TYPE_CHECKING:
     )
 
 _LAZY = {
+    "Background": "background",
+    "MAX_LEVEL": "background",
+    "MAX_STEP": "background",
+    "Plane": "background",
+    "background_of": "background",
+    "plane_sizes": "background",
     "BitDecoder": "entropy",
     "BitEncoder": "entropy",
     "Counts": "table",
@@ -105,10 +112,13 @@ __all__ = [
     "CODER_NAMES",
     "CODER_RAW",
     "CODER_TABLE",
+    "MAX_LEVEL",
+    "MAX_STEP",
     "VERSION",
     "AudioEntry",
     "AudioPackets",
     "AudioStream",
+    "Background",
     "BadAudio",
     "BadHeader",
     "BadIndex",
@@ -133,6 +143,7 @@ __all__ = [
     "MissingHeader",
     "NotMvt",
     "Packet",
+    "Plane",
     "Reader",
     "Segment",
     "SegmentEntry",
@@ -148,6 +159,7 @@ __all__ = [
     "UnsupportedVersion",
     "Writer",
     "WrongTable",
+    "background_of",
     "check_plausible",
     "check_table",
     "checked_frames",
@@ -162,6 +174,7 @@ __all__ = [
     "lost_entry",
     "open_payload",
     "pack_tokens",
+    "plane_sizes",
     "read_header",
     "scan",
     "seal_payload",

@@ -80,7 +80,8 @@ class Header:
         spacing: most frames from one coded frame to the next, 1, 2 or 4; above 1 the file is of
             version 2 at least.
         density: most coded pictures for each frame after the first, 1 or 2; at 2 the file is of
-            version 3.
+            version 3 at least.
+        backgrounds: segments may have one; the file is of version 4.
 
     Raises:
         BadHeader: a field is out of range.  CapExceeded: a size is above its cap.
@@ -116,6 +117,7 @@ class Header:
     keyint: int = 33
     spacing: int = 1
     density: int = 1
+    backgrounds: bool = False
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -199,6 +201,8 @@ class Header:
     @property
     def version(self) -> int:
         """Lowest format version that has what this stream needs."""
+        if self.backgrounds:
+            return 4
         if self.density > 1:
             return 3
         return 1 if self.spacing == 1 else 2
@@ -226,7 +230,7 @@ class Header:
         )
         ids = pack_str8(self.model) + self.model_sha256
         coder = bytes([self.coder]) + pack_str8(self.prior) + self.prior_sha256
-        steps = bytes([self.spacing, self.density])[: self.version - 1]
+        steps = bytes([self.spacing, self.density, self.backgrounds])[: self.version - 1]
         payload = fixed + ids + coder + steps
         assert len(payload) <= CHUNK_CAPS[b"HEAD"]
         return payload
@@ -262,6 +266,11 @@ class Header:
             values["spacing"] = cursor.u8()
         if version >= 3:
             values["density"] = cursor.u8()
+        if version >= 4:
+            backgrounds = cursor.u8()
+            if backgrounds > 1:
+                raise cursor.fail(f"has backgrounds {backgrounds}, allowed are 0, 1")
+            values["backgrounds"] = bool(backgrounds)
         if version <= VERSION:
             cursor.finish()
         try:

@@ -16,7 +16,8 @@ __all__ = ["Segment"]
 
 _FIXED = struct.Struct("<qIBB")
 _FLAG_DELTAS = 1
-_SPACING_SHIFT = 1
+_SPACING_SHIFT, _SPACING_MASK = 1, 3
+_FLAG_BACKGROUND = 8
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Segment:
         spacing: the first, each spacing-th after it and the last frame are coded, 1, 2 or 4; those
             between are made from the coded ones beside them. 0.5: all frames are, and one picture
             between each two, which is not shown.
+        background: what stands still, as `Background.pack` returns it; empty where there is none.
 
     Raises:
         BadSegment: a field is out of range.
@@ -42,6 +44,7 @@ class Segment:
     qp: int = 0
     last_duration: int = 0
     spacing: float = 1
+    background: bytes = b""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.pts) <= MAX_SEGMENT_FRAMES:
@@ -77,9 +80,11 @@ class Segment:
         deltas = [later - earlier for earlier, later in pairwise(self.pts)]
         varied = len(set(deltas)) > 1
         flags = _FLAG_DELTAS * varied | SPACINGS.index(self.spacing) << _SPACING_SHIFT
+        flags |= _FLAG_BACKGROUND * bool(self.background)
         fixed = _FIXED.pack(self.first_pts, self.frame_count, self.qp, flags)
         times = b"".join(map(pack_varint, deltas if varied else deltas[:1]))
-        return fixed + pack_varint(self.last_duration) + times + self.payload
+        told = pack_varint(len(self.background)) + self.background if self.background else b""
+        return fixed + pack_varint(self.last_duration) + times + told + self.payload
 
     @classmethod
     def parse(cls, payload: bytes, header: Header, base: int | None = None) -> Segment:
@@ -91,10 +96,10 @@ class Segment:
         """
         cursor = Cursor(payload, BadSegment, "SEGM", base)
         first, count, qp, flags = _FIXED.unpack(cursor.take(_FIXED.size))
-        place = flags >> _SPACING_SHIFT
-        if place >= len(SPACINGS) or not header.allows(SPACINGS[place]):
+        spacing = SPACINGS[flags >> _SPACING_SHIFT & _SPACING_MASK]
+        has_background = bool(flags & _FLAG_BACKGROUND)
+        if flags > 15 or not header.allows(spacing) or has_background > header.backgrounds:
             raise cursor.fail(f"has unknown flags {flags:#04x}")
-        spacing = SPACINGS[place]
         if count < 1:
             raise cursor.fail("has no frames")
         if count > MAX_SEGMENT_FRAMES:
@@ -114,8 +119,11 @@ class Segment:
             if step < 1:
                 raise cursor.fail("has frames of no duration")
             pts = range(first, first + count * step, step)
+        background = cursor.take(cursor.varint()) if has_background else b""
+        if has_background and not background:
+            raise cursor.fail("has a background of no bytes")
         try:
-            return cls(tuple(pts), cursor.rest(), qp, last_duration, spacing)
+            return cls(tuple(pts), cursor.rest(), qp, last_duration, spacing, background)
         except BadSegment as error:
             error.offset = base
             raise

@@ -97,10 +97,12 @@ class Writer:
 
         Raises:
             BadIndex: it begins at or before its predecessor.  CapExceeded: too many tokens.
-            BadSegment: the header does not allow its spacing.
+            BadSegment: the header does not allow its spacing or its background.
         """
         if not self.header.allows(segment.spacing):
             raise BadSegment(f"SEGM: spacing is {segment.spacing}, which HEAD does not allow")
+        if segment.background and not self.header.backgrounds:
+            raise BadSegment("SEGM: it has a background, which HEAD does not allow")
         shape = self.header.token_shape(segment.frame_count, segment.spacing)
         latents, rows, columns = shape
         if latents * rows * columns > MAX_SEGMENT_TOKENS:

@@ -19,13 +19,17 @@ from bitstream import (
     CODER_TABLE,
     AudioPackets,
     AudioStream,
+    Background,
+    BitEncoder,
     Counts,
     Header,
     Packet,
+    Plane,
     Segment,
     StaticTable,
     Writer,
     encode_tokens,
+    plane_sizes,
     scan,
 )
 from bitstream.fields import pack_svarint, pack_varint
@@ -123,7 +127,7 @@ def damage_cases() -> Iterator[tuple[str, str, bytes]]:
     place = FILE.index(b"SEGM") + 20
     yield "crc_of_segment", "ChunkCrcError", FILE[:place] + b"\x55" + FILE[place + 1 :]
     yield "crc_of_end", "ChunkCrcError", FILE[:-1] + bytes([FILE[-1] ^ 1])
-    yield "version", "UnsupportedVersion", FILE[:8] + b"\x04\x04" + FILE[10:]
+    yield "version", "UnsupportedVersion", FILE[:8] + b"\x05\x05" + FILE[10:]
     yield "unknown_chunk", "UnknownChunk", inserted(4, framed(b"NEWS", b"critical"))
 
 
@@ -147,6 +151,8 @@ def header_cases() -> Iterator[tuple[str, str, bytes]]:
     yield "header_spacing", "BadHeader", second + rebuilt(head0=HEAD + b"\3")[10:]
     third = rebuilt(head0=HEAD + b"\1\4")
     yield "header_density", "BadHeader", FILE[:8] + b"\x03\x03" + third[10:]
+    fourth = rebuilt(head0=HEAD + b"\1\1\2")
+    yield "header_backgrounds", "BadHeader", FILE[:8] + b"\x04\x04" + fourth[10:]
     other = make_header(coder=CODER_TABLE, prior="lost", prior_sha256=bytes(32))
     yield "wrong_table", "WrongTable", whole_file(other)
 
@@ -175,6 +181,11 @@ def content_cases() -> Iterator[tuple[str, str, bytes]]:
     yield "segment_spacing", "BadSegment", FILE[:8] + b"\x02\x02" + spaced[10:]
     sparse = rebuilt(head0=HEAD + b"\2\1", segm0=patched(FIRST, 13, b"\6"))
     yield "segment_density", "BadSegment", FILE[:8] + b"\x03\x03" + sparse[10:]
+    for name, allowed, size in (("", b"\0", b"\1"), ("_size", b"\1", pack_varint(2**40)),
+                                ("_empty", b"\1", b"\0")):
+        told = FIRST[:13] + b"\x08" + FIRST[14:16] + size + FIRST[16:]
+        still = rebuilt(head0=HEAD + b"\1\1" + allowed, segm0=told)
+        yield f"segment_background{name}", "BadSegment", FILE[:8] + b"\x04\x04" + still[10:]
     yield "segment_order", "BadIndex", rebuilt(segm0=SECOND, segm1=FIRST)
     yield "segment_size_cap", "CapExceeded", inserted(4, framed(b"SEGM", b"", size=2**32 - 1))
     yield "audio_kind", "BadAudio", rebuilt(audi0=b"\x07" + CONFIG[1:])
@@ -203,12 +214,49 @@ def index_cases() -> Iterator[tuple[str, str, bytes]]:
     yield "end_size", "BadIndex", rebuilt(ends0=ENDS + b"\0")
 
 
-def rewritten(header: Header, payload: bytes, frames: int = 5) -> bytes:
-    """A consistent stream with one segment of an arbitrary token payload."""
+def rewritten(header: Header, payload: bytes, frames: int = 5, background: bytes = b"") -> bytes:
+    """A consistent stream with one segment of an arbitrary token payload and background."""
     sink = io.BytesIO()
     with Writer(sink, header) as writer:
-        writer.write_segment(Segment(tuple(range(frames)), payload, 30, 1))
+        writer.write_segment(
+            Segment(tuple(range(frames)), payload, 30, 1, background=background))
     return sink.getvalue()
+
+
+def make_background(turn: int = 1, step: int = 20) -> bytes:
+    """A background of 24x16 pixels."""
+    planes = []
+    for number, (rows, columns) in enumerate(plane_sizes(24, 16)):
+        levels = np.zeros((rows, columns, 8, 8), np.int16)
+        levels[0, :, :2, 0] = 9 - number, -1
+        planes.append(Plane(levels[:, :, 0, 0] != 0, levels))
+    luma, blue, red = planes
+    return Background(turn, step, (luma, blue, red)).pack()
+
+
+def covered_file(background: bytes | None = None) -> bytes:
+    """A valid stream of a segment with a background, or with other bytes in its place."""
+    header = make_header(backgrounds=True)
+    return rewritten(header, encode_tokens(TOKENS, 0), 5, background or make_background())
+
+
+def background_cases() -> Iterator[tuple[str, str, bytes]]:
+    """Faults of backgrounds."""
+    good = make_background()
+    yield "background_cut", "BadSegment", covered_file(good[:2])
+    yield "background_cut_word", "BadSegment", covered_file(good[:-1])
+    yield "background_step", "BadSegment", covered_file(patched(good, 2, b"\x40"))
+    yield "background_turn", "BadSegment", covered_file(make_background(turn=2))
+    yield "background_garbage", "BadTokens", covered_file(good[:3] + b"\xff" * 64)
+    yield "background_extra", "BadTokens", covered_file(good + bytes(64))
+    # The first block is told of, and a coefficient of it has bits without end.
+    p1 = np.array([32768] * 7 + [26214, 1966, 16384] + [32768] * 99)
+    encoder = BitEncoder()
+    encoder.push(np.array([1] + [0] * 7 + [1] * 101, np.uint8), p1)
+    yield "background_coefficient", "BadSegment", covered_file(good[:3] + encoder.finish())
+    wide = {"width": 16384, "height": 16384, "padded_width": 16384, "padded_height": 16384}
+    huge = make_header(backgrounds=True, **wide)
+    yield "background_huge_picture", "BadSegment", rewritten(huge, b"1234", 5, good)
 
 
 def token_cases() -> Iterator[tuple[str, str, bytes]]:
@@ -230,7 +278,8 @@ def token_cases() -> Iterator[tuple[str, str, bytes]]:
 
 def cases() -> dict[str, tuple[str, bytes]]:
     """All files: name -> class of the error and content."""
-    groups = (damage_cases, header_cases, content_cases, index_cases, token_cases)
+    groups = (damage_cases, header_cases, content_cases, index_cases, token_cases,
+              background_cases)
     return {name: (error, data) for group in groups for name, error, data in group()}
 
 

@@ -4,7 +4,7 @@ import io
 import tracemalloc
 
 import pytest
-from make_attacks import FILE, HERE, TABLE, cases, whole_file
+from make_attacks import FILE, HERE, TABLE, cases, covered_file, whole_file
 
 import bitstream
 from bitstream import (
@@ -14,6 +14,7 @@ from bitstream import (
     Segment,
     StreamReader,
     UnsupportedError,
+    background_of,
     check_table,
     decode_tokens,
     scan,
@@ -32,6 +33,7 @@ class Pipe(io.BytesIO):
 def decode_all(header, segments):
     check_table(header, TABLE)
     for segment in segments:
+        background_of(segment, header)
         shape = header.token_shape(segment.frame_count, segment.spacing)
         decode_tokens(segment.payload, shape, header.coder, TABLE, segment.qp, header.token_bits)
 
@@ -76,6 +78,7 @@ def test_scan_survives_each_file(name):
 def test_the_file_they_were_made_from_is_whole(read):
     read(FILE)
     read(whole_file())
+    read(covered_file())
 
 
 def test_every_error_class_has_a_file():

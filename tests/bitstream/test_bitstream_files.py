@@ -5,6 +5,7 @@ import os
 import struct
 import threading
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,12 +263,12 @@ def test_unknown_critical_chunks_refuse_the_file(open_it):
 
 def test_later_compatible_versions_are_read():
     header = make_header()
-    payload = header.pack() + b"\1\1"  # spacing and density
+    payload = header.pack() + b"\1\1\0"  # spacing, density and no backgrounds
     sink = io.BytesIO()
-    sink.write(FILE[:8] + b"\x04\x01" + framed(b"HEAD", payload + b"new"))
+    sink.write(FILE[:8] + b"\x05\x01" + framed(b"HEAD", payload + b"new"))
     assert read_header(io.BytesIO(sink.getvalue())) == header
     with pytest.raises(UnsupportedVersion, match="update nvcodec"):
-        read_header(io.BytesIO(FILE[:8] + b"\x04\x04"))
+        read_header(io.BytesIO(FILE[:8] + b"\x05\x05"))
 
 
 def test_pack_chunk_refuses_payloads_above_the_cap():
@@ -308,6 +309,26 @@ def test_a_writer_refuses_a_spacing_that_its_header_rules_out():
         for spacing in (4, 0.5):
             with pytest.raises(BadSegment, match=f"is {spacing}, which HEAD does not allow"):
                 writer.write_segment(Segment((6, 9), b"", 0, 3, spacing))
+
+
+def test_files_hold_backgrounds_where_their_header_has_some():
+    header, pts = make_header(backgrounds=True), tuple(range(9))
+    segments = [Segment(tuple(9 * n + t for t in pts), b"tok", 9, 1, background=b"still" * n)
+                for n in range(3)]
+    sink = io.BytesIO()
+    with Writer(sink, header) as writer:
+        for segment in segments:
+            writer.write_segment(segment)
+    data = sink.getvalue()
+    assert data[8:10] == b"\x04\x04"
+    reader = Reader(io.BytesIO(data))
+    assert reader.header == header and not reader.rebuilt
+    assert list(reader.iter_segments()) == segments == list(StreamReader(Pipe(data)))
+    with Writer(io.BytesIO(), make_header(spacing=4, density=2)) as writer:
+        writer.write_segment(segments[0])
+        with pytest.raises(BadSegment, match="a background, which HEAD does not allow"):
+            writer.write_segment(segments[1])
+        writer.write_segment(replace(segments[1], background=b""))
 
 
 def test_an_index_that_tells_another_spacing_is_refused():

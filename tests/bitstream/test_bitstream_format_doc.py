@@ -11,20 +11,25 @@ import bitstream
 from bitstream import (
     AudioPackets,
     AudioStream,
+    Background,
     BitDecoder,
     BitEncoder,
     Header,
     Meta,
     Packet,
+    Plane,
     Reader,
     Segment,
     StreamReader,
     Writer,
+    background_of,
     decode_tokens,
     encode_tokens,
     pack_tokens,
+    plane_sizes,
 )
 from bitstream.audio import parse_audio
+from bitstream.background import MAX_LEVEL, MAX_STEP
 from bitstream.caps import CHUNK_CAPS
 from bitstream.contexts import CONTEXTS
 from bitstream.fields import pack_svarint, pack_varint
@@ -46,8 +51,11 @@ def test_every_block_is_used_here():
         "segment",
         "head-spacing",
         "head-density",
+        "head-backgrounds",
         "segment-spaced",
         "segment-dense",
+        "segment-background",
+        "background",
         "audio-stream",
         "audio-packets",
         "packed",
@@ -114,6 +122,31 @@ def test_density():
     assert header.token_shape(4, 0.5) == header.token_shape(7)
 
 
+def one_block():
+    """The background of the page's example."""
+    luma, blue, red = (Plane(np.zeros(size, bool), np.zeros((*size, 8, 8), np.int16))
+                       for size in plane_sizes(16, 16))
+    luma.told[0, 0] = True
+    luma.levels[0, 0, 0, :2] = 20, -1
+    return Background(1, 16, (luma, blue, red))
+
+
+def test_background():
+    packed = BLOCKS["background"]
+    segment = Segment((0, 3, 6, 9), b"", qp=20, last_duration=3, background=packed)
+    assert segment.pack() == BLOCKS["segment-background"]
+    whole = Reader(io.BytesIO(BLOCKS["file"])).header
+    header = replace(whole, backgrounds=True)
+    assert header.pack() == whole.pack() + BLOCKS["head-backgrounds"]
+    told = one_block()
+    assert told.pack() == packed
+    found = background_of(segment, header)
+    assert (found.turn, found.step, found.step_size) == (1, 16, 4)
+    for plane, expected in zip(found.planes, told.planes, strict=True):
+        np.testing.assert_array_equal(plane.told, expected.told)
+        np.testing.assert_array_equal(plane.levels, expected.levels)
+
+
 def test_audio():
     config = AudioStream(0, "aac", 1, 48000, 48000, 2, "stereo", "eng", b"\x11\x90")
     batch = AudioPackets(
@@ -140,6 +173,9 @@ def test_range_coded_bits():
 def test_numbers_named_on_the_page():
     assert f"{CONTEXTS} contexts" in PAGE
     assert f"last {TAIL_SIZE} bytes" in PAGE
+    assert f"versions 1 to {bitstream.VERSION}" in PAGE
+    assert f"-{MAX_LEVEL}..{MAX_LEVEL}" in PAGE and f"magnitude is above {MAX_LEVEL}" in PAGE
+    assert f"bits 0-5 = step, 0..{MAX_STEP};" in PAGE
     assert CHUNK_CAPS == {
         b"HEAD": 1 << 10,
         b"META": 64 << 10,

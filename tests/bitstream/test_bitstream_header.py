@@ -108,7 +108,7 @@ def test_flags_and_extra_fields():
     payload = bytearray(make_header().pack())
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(bytes(payload) + b"\0", 18)
-    assert Header.parse(bytes(payload) + b"\1\1new", 18, version=4) == make_header()
+    assert Header.parse(bytes(payload) + b"\1\1\0new", 18, version=5) == make_header()
     payload[24] |= 8
     with pytest.raises(BadHeader, match="unknown flags"):
         Header.parse(bytes(payload), 18)
@@ -127,10 +127,12 @@ def test_token_shape(frames, latents):
     assert make_header().token_shape(frames) == (latents, 2, 4)
 
 
-@pytest.mark.parametrize(("spacing", "density", "version"),
-                         [(1, 1, 1), (2, 1, 2), (4, 1, 2), (1, 2, 3), (4, 2, 3)])
-def test_spacing_and_density_make_files_of_later_versions(spacing, density, version):
-    header = make_header(spacing=spacing, density=density)
+@pytest.mark.parametrize(("spacing", "density", "backgrounds", "version"),
+                         [(1, 1, False, 1), (2, 1, False, 2), (4, 1, False, 2), (1, 2, False, 3),
+                          (4, 2, False, 3), (1, 1, True, 4), (4, 2, True, 4)])
+def test_what_segments_may_have_makes_files_of_later_versions(spacing, density, backgrounds,
+                                                              version):
+    header = make_header(spacing=spacing, density=density, backgrounds=backgrounds)
     assert header.version == version
     assert Header.parse(header.pack(), version=version) == header
     assert len(header.pack()) == len(make_header().pack()) + (version - 1)
@@ -144,6 +146,18 @@ def test_a_header_of_version_2_ends_with_a_spacing():
         Header.parse(payload[:-1] + b"\3", version=2)
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(payload, version=1)
+
+
+def test_a_header_of_version_4_says_whether_there_are_backgrounds():
+    payload = make_header(spacing=2, backgrounds=True).pack()
+    assert payload[-3:] == b"\2\1\1"
+    with pytest.raises(BadHeader, match="needs 1 bytes"):
+        Header.parse(payload[:-1], version=4)
+    with pytest.raises(BadHeader, match="has backgrounds 2, allowed are 0, 1"):
+        Header.parse(payload[:-1] + b"\2", version=4)
+    with pytest.raises(BadHeader, match="follow its last field"):
+        Header.parse(payload, version=3)
+    assert Header.parse(payload[:-1] + b"\0", version=4) == make_header(spacing=2)
 
 
 @QUICK

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from bitstream_samples import QUICK, make_header
 from hypothesis import given
@@ -8,6 +10,7 @@ from bitstream.fields import pack_varint
 
 HEADER = make_header()
 SPACED = make_header(spacing=4, density=2)
+COVERED = make_header(spacing=4, density=2, backgrounds=True)
 
 
 @QUICK
@@ -18,13 +21,16 @@ SPACED = make_header(spacing=4, density=2)
     last=st.integers(0, 2**50),
     payload=st.binary(max_size=50),
     spacing=st.sampled_from([1, 2, 4, 0.5]),
+    background=st.binary(max_size=300),
 )
-def test_round_trip_of_any_times(first, steps, qp, last, payload, spacing):
+def test_round_trip_of_any_times(first, steps, qp, last, payload, spacing, background):
     pts = [first]
     for step in steps:
         pts.append(pts[-1] + step)
-    segment = Segment(tuple(pts), payload, qp, last, spacing)
-    assert Segment.parse(segment.pack(), SPACED) == segment
+    segment = Segment(tuple(pts), payload, qp, last, spacing, background)
+    assert Segment.parse(segment.pack(), COVERED) == segment
+    bare = replace(segment, background=b"")
+    assert Segment.parse(bare.pack(), SPACED) == bare
     assert segment.end_pts == pts[-1] + last
     assert segment.frame_count == len(pts)
 
@@ -112,5 +118,30 @@ def test_a_spacing_that_the_header_rules_out_is_refused():
     assert Segment.parse(packed, SPACED).spacing == 0.5
     with pytest.raises(BadSegment, match="unknown flags 0x06"):
         Segment.parse(packed, make_header(spacing=4))
-    with pytest.raises(BadSegment, match="unknown flags 0x08"):
-        Segment.parse(packed[:13] + b"\10" + packed[14:], SPACED)
+    with pytest.raises(BadSegment, match="unknown flags 0x10"):
+        Segment.parse(packed[:13] + b"\20" + packed[14:], COVERED)
+
+
+def test_a_background_that_the_header_rules_out_is_refused():
+    segment = Segment((0, 3, 6), b"tok", 1, 3, 0.5, b"still")
+    packed = segment.pack()
+    assert packed[13:] == b"\x0e\3\3\5stilltok"
+    assert Segment.parse(packed, COVERED) == segment
+    with pytest.raises(BadSegment, match="unknown flags 0x0e"):
+        Segment.parse(packed, SPACED)
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        (b"", "ends inside a varint"),
+        (b"\0tok", "a background of no bytes"),
+        (b"\5stil", "needs 5 bytes where 4 remain"),
+        (b"\xff\xff\xff\xff\x7fstill", "needs 34359738367 bytes where 5 remain"),
+        (b"\x85\0still", "not minimal"),
+    ],
+)
+def test_damaged_sizes_of_backgrounds_are_refused(rest, message):
+    packed = Segment((0, 3, 6), b"", 1, 3, background=b"x").pack()[:-2] + rest
+    with pytest.raises(BadSegment, match=message):
+        Segment.parse(packed, COVERED)

@@ -21,7 +21,7 @@ from typing import Any
 import bitstream
 from nvcodec.codec.damage import slots_of, stream_items
 from tests.attacks.make_attacks import HERE as ATTACKS
-from tests.attacks.make_attacks import TABLE, make_header, whole_file
+from tests.attacks.make_attacks import TABLE, covered_file, make_header, whole_file
 
 CORPUS = Path(__file__).parent / "corpus"
 #: CPU seconds for each started 100 kB, and for each started 100,000 tokens of all grids.
@@ -38,7 +38,8 @@ class Fault(AssertionError):
 
 @dataclass
 class Reading:
-    """What came of one input: its tokens' number, and a short name for each way of reading."""
+    """What came of one input: the number of its tokens, and of coefficients of its backgrounds, and
+    a short name for each way of reading."""
 
     tokens: int
     outcome: tuple[str, ...]
@@ -62,10 +63,12 @@ def table_decoders() -> dict[bytes, Decode]:
 
 
 def seeds() -> list[bytes]:
-    """Whole streams of two coders, every attack, and what earlier runs found to be new."""
+    """Whole streams of two coders, one with a background, every attack, and what earlier runs found
+    to be new."""
     coded = make_header(coder=bitstream.CODER_TABLE, prior=TABLE.id, prior_sha256=TABLE.sha256)
     files = [*sorted((ATTACKS / "files").glob("*.mvt")), *sorted(CORPUS.glob("*.mvt"))]
-    return [whole_file(), whole_file(coded), *(file.read_bytes() for file in files)]
+    whole = [whole_file(), whole_file(coded), covered_file()]
+    return [*whole, *(file.read_bytes() for file in files)]
 
 
 # -- changing ----------------------------------------------------------------------------------
@@ -140,6 +143,8 @@ def read_all_ways(data: bytes, decoders: dict[bytes, Decode]) -> Reading:
         for segment in kept:
             shape = header.token_shape(segment.frame_count)
             tokens += shape[0] * shape[1] * shape[2]
+            if background := bitstream.background_of(segment, header):
+                tokens += sum(plane.levels.size for plane in background.planes)
             _decode(header, segment, shape, decoders)
         return kept
 

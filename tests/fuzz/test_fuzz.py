@@ -26,7 +26,8 @@ DECODERS = table_decoders()
 def test_every_stored_input_is_survived() -> None:
     for data in SEEDS:
         read_all_ways(data, DECODERS)
-    assert read_all_ways(SEEDS[0], DECODERS).outcome == ("read",) * 5
+    for data in SEEDS[:3]:
+        assert read_all_ways(data, DECODERS).outcome == ("read",) * 5
     assert resealed(SEEDS[0]) == SEEDS[0]
     assert 0 < sum(file.stat().st_size for file in CORPUS.glob("*.mvt")) < 300_000
 

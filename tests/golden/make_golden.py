@@ -23,21 +23,26 @@ from bitstream import (
     CODER_TABLE,
     AudioPackets,
     AudioStream,
+    Background,
     Counts,
     Header,
     Packet,
+    Plane,
     Segment,
     StaticTable,
     Writer,
     count_contexts,
     encode_tokens,
+    plane_sizes,
 )
+from bitstream.background import MAX_LEVEL
 from bitstream.contexts import CONTEXTS, QP_BUCKETS
 
 if TYPE_CHECKING:
     from nvcodec.codec.coders import TokenCoder
 
 HERE = Path(__file__).parent
+WIDTH, HEIGHT = 150, 84
 
 
 def make_grid(shape: tuple[int, int, int], seed: int, bits: int) -> np.ndarray:
@@ -47,6 +52,40 @@ def make_grid(shape: tuple[int, int, int], seed: int, bits: int) -> np.ndarray:
     noise = (t * 1009 + y * 9176 + x * 6364 + seed * 271) * 48271 % 65521
     tokens = cell * 40503 % 65521 * 5 ^ np.where(noise % 5 == 0, noise, 0)
     return (tokens % (1 << bits)).astype(np.uint32)
+
+
+def make_background(turn: int, seed: int, turns: int) -> Background:
+    """A background of the streams' pictures, from plain integer arithmetic: most of the blocks that
+    are told of lie beside each other, low frequencies are there more often, and some levels are as
+    large as they may be. Every other one has maps for so many latent frames."""
+    planes = []
+    for number, size in enumerate(plane_sizes(WIDTH, HEIGHT)):
+        r, c, y, x = np.meshgrid(*map(np.arange, (*size, 8, 8)), indexing="ij")
+        noise = r * 1009 + c * 9176 + y * 6364 + x * 271 + number * 13 + seed * 977
+        noise = noise * 48271 % 65521
+        blocks = ((r // 3 + c // 4 + seed) % 3 > 0) ^ ((r * 7 + c * 5 + number) % 17 == 0)
+        levels = np.where(noise % (2 + y + x) ** 2 == 0, noise % 31 - 15, 0)
+        levels = np.where(noise % 97 == 5, noise % (2 * MAX_LEVEL + 1) - MAX_LEVEL, levels)
+        levels[noise % 997 == 0] = MAX_LEVEL
+        levels[noise % 997 == 1] = -MAX_LEVEL
+        levels[~blocks] = 0
+        planes.append(Plane(blocks[:, :, 0, 0], levels.astype(np.int16)))
+    luma, blue, red = planes
+    t, r, c = np.meshgrid(*map(np.arange, (turns, *luma.told.shape)), indexing="ij")
+    shown = ((c + t) // 2 % 3 > 0) ^ ((r * 5 + c * 3 + t) % 11 == 0)
+    maps = shown & luma.told if seed % 2 else None
+    return Background(turn, 9 * seed + 1, (luma, blue, red), maps)
+
+
+def told(background: Background | None) -> bytes:
+    """All that a background says, as bytes to be hashed; one where there is none."""
+    if background is None:
+        return b"-"
+    fields = bytes([*background.turn.to_bytes(2, "little"), background.step])
+    planes = [(p.told.astype("u1").tobytes(), p.levels.astype("<i2").tobytes())
+              for p in background.planes]
+    maps = b"" if background.shown is None else background.shown.astype("u1").tobytes()
+    return fields + b"".join(part for plane in planes for part in plane) + maps
 
 
 def formula_table() -> StaticTable:
@@ -103,17 +142,17 @@ def learned_coder(name: str = "learned8") -> TokenCoder:
     return TokenCoder(CODER_LEARNED, 8, prior=prior)
 
 
-def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1),
-                   name: str = "learned8") -> tuple[bytes, str]:
-    """A stream of coder 2 and the SHA-256 of its tokens."""
+def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1), name: str = "learned8",
+                   turns: dict[int, int] | None = None) -> tuple[bytes, dict[str, str]]:
+    """A stream of coder 2, and what `write_stream` says of it."""
     coder = learned_coder(name)
     sha256 = hashlib.sha256((HERE / f"v1_{name}.prior.safetensors").read_bytes()).digest()
     named = {"prior": "golden8" if name == "learned8" else name, "prior_sha256": sha256}
-    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings)
+    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings, turns)
 
 
-def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, str]:
-    """A stream of coder 0 or 1 and the SHA-256 of its tokens."""
+def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, dict[str, str]]:
+    """A stream of coder 0 or 1, and what `write_stream` says of it."""
     named = {} if table is None else {"prior": table.id, "prior_sha256": table.sha256}
     return write_stream(coder, bits, named,
                         lambda tokens, qp: encode_tokens(tokens, coder, table, qp, bits))
@@ -121,14 +160,16 @@ def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes
 
 def write_stream(coder: int, bits: int, named: dict[str, Any],
                  code: Callable[[np.ndarray, int], bytes],
-                 spacings: tuple[float, ...] = (1, 1, 1, 1)) -> tuple[bytes, str]:
-    """Bytes of a stream of four segments, and the SHA-256 of its tokens.
+                 spacings: tuple[float, ...] = (1, 1, 1, 1), turns: dict[int, int] | None = None
+                 ) -> tuple[bytes, dict[str, str]]:
+    """Bytes of a stream of four segments, and the SHA-256 of its tokens and of its backgrounds.
 
-    Where a spacing is above 1 it is of version 2, where one is below, of version 3.
+    Where a spacing is above 1 it is of version 2, where one is below, of version 3. With `turns`,
+    those of the backgrounds by segment, it is of version 4.
     """
     header = Header(
-        width=150,
-        height=84,
+        width=WIDTH,
+        height=HEIGHT,
         padded_width=152,
         padded_height=88,
         fps_num=30000,
@@ -146,9 +187,10 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
         keyint=17,
         spacing=int(max(spacings)),
         density=int(1 / min(spacings)),
+        backgrounds=turns is not None,
         **named,
     )
-    digest, pts, sink = hashlib.sha256(), 0, io.BytesIO()
+    digest, still, pts, sink = hashlib.sha256(), hashlib.sha256(), 0, io.BytesIO()
     with Writer(sink, header) as writer:
         writer.write_meta({"title": "golden"})
         writer.write_audio(AudioStream(0, "aac", 1, 48000, 48000, 2, "stereo", "und", b"\x11\x90"))
@@ -159,10 +201,17 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
             times = tuple(pts + 1001 * k + (k % 3 if number == 2 else 0) for k in range(count))
             pts = times[-1] + 1001
             payload = code(tokens, 21 * number)
-            writer.write_segment(Segment(times, payload, 21 * number, 1001, spacing))
+            turn = (turns or {}).get(number)
+            background = None if turn is None else make_background(turn, number, len(tokens))
+            still.update(told(background))
+            writer.write_segment(Segment(times, payload, 21 * number, 1001, spacing,
+                                         background.pack() if background else b""))
             packet = Packet(bytes([number] * 40), 1024 * number, None, 1024)
             writer.write_audio(AudioPackets(0, (packet,)))
-    return sink.getvalue(), digest.hexdigest()
+    hashes = {"tokens_sha256": digest.hexdigest()}
+    if turns is not None:
+        hashes["backgrounds_sha256"] = still.hexdigest()
+    return sink.getvalue(), hashes
 
 
 def main() -> None:
@@ -185,12 +234,13 @@ def main() -> None:
         "v1_long8.mvt": partial(learned_stream, name="long8"),
         "v2_learned8.mvt": partial(learned_stream, (2, 4, 1, 2)),
         "v3_learned8.mvt": partial(learned_stream, (0.5, 0.5, 2, 1)),
+        "v4_learned8.mvt": partial(learned_stream, (1, 0.5, 2, 1), turns={0: 0, 1: 8, 3: 2}),
     }
     for name, make in streams.items():
         if not (HERE / name).exists():
-            data, tokens = make()
+            data, hashes = make()
             (HERE / name).write_bytes(data)
-            known[name] = {"file_sha256": hashlib.sha256(data).hexdigest(), "tokens_sha256": tokens}
+            known[name] = {"file_sha256": hashlib.sha256(data).hexdigest(), **hashes}
     listing.write_text(json.dumps(known, indent=2) + "\n")
 
 

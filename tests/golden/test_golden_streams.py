@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_golden import HERE, PRIORS, formula_table, learned_coder, make_grid
+from make_golden import HERE, PRIORS, formula_table, learned_coder, make_grid, told
 
 from bitstream import (
     CODER_LEARNED,
@@ -16,11 +16,12 @@ from bitstream import (
     Segment,
     StaticTable,
     StreamReader,
+    background_of,
     check_table,
     decode_tokens,
 )
 
-SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1]}
+SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1], 4: [1, 0.5, 2, 1]}
 CODERS = {name: learned_coder(name) for name in PRIORS}
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
@@ -82,6 +83,15 @@ def test_stored_streams_decode(name):
         stream = StreamReader(file)
         segments = [item for item in stream if isinstance(item, Segment)]
     assert digest_of(stream.header, segments) == GOLDEN[name]["tokens_sha256"]
+
+
+def test_stored_backgrounds_decode():
+    with Reader(HERE / "v4_learned8.mvt") as reader:
+        found = [background_of(segment, reader.header) for segment in reader.iter_segments()]
+    assert [b and (b.turn, b.step) for b in found] == [(0, 1), (8, 10), None, (2, 28)]
+    assert all(b is None or all(plane.levels.any() for plane in b.planes) for b in found)
+    digest = hashlib.sha256(b"".join(map(told, found))).hexdigest()
+    assert digest == GOLDEN["v4_learned8.mvt"]["backgrounds_sha256"]
 
 
 def test_every_stream_is_listed():
