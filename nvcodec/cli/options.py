@@ -87,6 +87,8 @@ ENCODING = (
                  default="auto", show_default=True,
                  help="Code every, every 2nd or every 4th frame, and make the others from them; "
                       "0.5: code pictures between frames as well."),
+    click.option("--background/--no-background", default=True,
+                 help="Tell what stands still once more, as a picture, where that pays."),
     click.option("--no-audio", is_flag=True, help="Leave the audio out."),
     click.option("--verify", is_flag=True, help="Read the file back and compare every token."),
     window, device, precision, force,
@@ -99,7 +101,7 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
     def gather(*, bpp: float | None, bitrate: float | None, size: int | None, qp: int | None,
                lpips: float | None, psnr: float | None, msssim: float | None, model: str,
                rdo: bool, fast: bool, effort: int, prior: str | None, keyint: int, cuts: bool,
-               spacing: str, no_audio: bool, verify: bool, start: float | None,
+               spacing: str, background: bool, no_audio: bool, verify: bool, start: float | None,
                duration: float | None, device: str, precision: str, force: bool,
                **verbs_own: Any) -> Any:
         from nvcodec.codec.options import EncodeOptions
@@ -107,8 +109,9 @@ def encoding(function: Callable[..., Any]) -> Callable[..., Any]:
         wished = EncodeOptions(
             model=model, qp=qp, bpp=bpp, bitrate=bitrate, size=size, lpips=lpips, psnr=psnr,
             msssim=msssim, keyint=keyint, cuts=cuts, coder=prior, spacing=SPACINGS.get(spacing),
-            rdo=rdo, fast=fast, effort=effort, start=start, duration=duration, audio=not no_audio,
-            device=device, precision=precision, verify=verify, force=force)
+            background=background, rdo=rdo, fast=fast, effort=effort, start=start,
+            duration=duration, audio=not no_audio, device=device, precision=precision,
+            verify=verify, force=force)
         return function(wished=wished, **verbs_own)
 
     for option in reversed(ENCODING):

@@ -118,6 +118,7 @@ class _Job:
         self.shift = 0
         self.checks: list[int] = []
         self.qps: list[int] = []
+        self.background_bytes = 0
         self.spacings: list[float] = []
         self.done = self.searched = self.passed = self.coded_bytes = self.coded_frames = 0
         self.stage = ""
@@ -150,7 +151,7 @@ class _Job:
             source=self.source, target=self.target, model=self.setup.release.id,
             coder=self.setup.coder_name, width=self.info.width, height=self.info.height,
             frames=totals.frames, segments=totals.segments, file_bytes=totals.file_bytes,
-            audio_bytes=totals.audio_bytes,
+            audio_bytes=totals.audio_bytes, background_bytes=self.background_bytes,
             bpp=8 * (totals.file_bytes - totals.audio_bytes) / (totals.frames * self.picture),
             qp=tuple(self.qps), spacing=tuple(self.spacings), seconds=seconds,
             passes=round(self.passed / totals.frames, 2),
@@ -282,6 +283,7 @@ class _Job:
 
     def _store(self, writer: bitstream.Writer, coded: Coded) -> None:
         self.qps.append(coded.chunk.qp)
+        self.background_bytes += len(coded.chunk.background)
         self.spacings.append(coded.chunk.spacing)
         self.checks.append(coded.check)
         self.audio.store(writer, coded.chunk)

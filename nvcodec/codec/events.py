@@ -37,6 +37,7 @@ class EncodeReport:
     Attributes (those that do not speak for themselves):
         qp: of each segment, rounded as the file states it.
         spacing: of each segment, frames from one coded frame to the next.
+        background_bytes: what stands still told once more, of all segments.
         seconds: the search for a wished rate included, start-up of the model not.
         wanted_bpp: what the wished rate or size comes to, None where none was wished.
         wanted_quality: what was wished for, as {"lpips": 0.15}, None where it was no quality.
@@ -62,6 +63,7 @@ class EncodeReport:
     qp: tuple[int, ...]
     spacing: tuple[float, ...]
     seconds: float
+    background_bytes: int = 0
     wanted_bpp: float | None = None
     wanted_quality: dict[str, float] | None = None
     sampled_quality: dict[str, float] | None = None

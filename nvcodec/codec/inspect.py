@@ -151,6 +151,7 @@ def examine(path: str | Path, listen: Listener = ignore) -> dict[str, Any]:
                 shape = reader.header.token_shape(found.frame_count, found.spacing)
                 try:
                     coder.decode(found.payload, shape, found.qp)
+                    bitstream.background_of(found, reader.header)
                 except bitstream.CorruptError as error:
                     found = bitstream.LostSegment(found.pts, found.end_pts, error)
             if isinstance(found, bitstream.LostSegment):

@@ -19,7 +19,8 @@ CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"
 
 
 def make_header(info: VideoInfo, release: Release, coder: int, keyint: int,
-                spacing: int = 1, density: int = 1) -> bitstream.Header:
+                spacing: int = 1, density: int = 1,
+                backgrounds: bool = False) -> bitstream.Header:
     """Stream parameters for a source. The colour tags are the ones its pixels were read by."""
     config = release.config
     rows, columns = config.latent_size(info.height, info.width)
@@ -40,7 +41,7 @@ def make_header(info: VideoInfo, release: Release, coder: int, keyint: int,
         sar_num=aspect.numerator, sar_den=aspect.denominator, source_bits=info.bit_depth,
         source_alpha=info.has_alpha, time_stride=config.time_stride,
         spatial_stride=config.spatial_stride, token_bits=config.token_bits, keyint=keyint,
-        spacing=spacing, density=density)
+        spacing=spacing, density=density, backgrounds=backgrounds)
 
 
 def check_matches(header: bitstream.Header, release: Release) -> None:

@@ -40,6 +40,7 @@ class EncodeOptions:
         spacing: frames from one coded frame to the next, 1, 2 or 4; the others are made from them.
             0.5 codes a picture between each two frames as well. None takes what serves a segment
             best of 0.5, 1 and 2.
+        background: tell what stands still once more, as a picture, where that is worth its bits.
         coder: "learned" (integer prior), "table" (static probabilities) or "none" (18 raw bits a
             token); None takes the best that the release has.
         start, duration: part of the source to encode, in seconds.
@@ -67,6 +68,7 @@ class EncodeOptions:
     keyint: int = DEFAULT_KEYINT
     cuts: bool = True
     spacing: float | None = None
+    background: bool = True
     coder: str | None = None
     start: float | None = None
     duration: float | None = None

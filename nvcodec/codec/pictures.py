@@ -16,6 +16,7 @@ from torch import Tensor
 
 import bitstream
 from nvcodec.codec import mapping
+from nvcodec.codec.background import covered
 from nvcodec.codec.coders import TokenCoder, coder_for
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.spacing import all_frames
@@ -72,6 +73,10 @@ class SegmentDecoder:
         shape = self.header.token_shape(segment.frame_count, segment.spacing)
         return self.coder.frames(segment.payload, shape, segment.qp)
 
+    def background(self, segment: bitstream.Segment) -> bitstream.Background | None:
+        """The segment's background, if it has one; BadSegment or BadTokens where it is damaged."""
+        return bitstream.background_of(segment, self.header)
+
     def frames(self, segment: bitstream.Segment, last: int = END,
                latents: Iterable[Tokens] | None = None) -> Iterator[DecodedFrame]:
         """The segment's frames before tick `last`, in order.
@@ -79,8 +84,13 @@ class SegmentDecoder:
         `latents` are what `latents` gives; left out, all are decoded before the first frame, so
         that BadTokens comes before it.
         """
+        background = self.background(segment)
         tokens = iter(list(self.latents(segment)) if latents is None else latents)
-        pictures = all_frames(self._coded(segment, tokens), segment.pts, segment.spacing)
+        coded = self._coded(segment, tokens)
+        if background is not None:
+            coded = covered(coded, background,
+                            self.header.time_stride // ceil(1 / segment.spacing))
+        pictures = all_frames(coded, segment.pts, segment.spacing)
         for pts, end in pairwise((*segment.pts, segment.end_pts)):
             if pts >= last:
                 return
@@ -174,6 +184,7 @@ class Pictures:
     def _whole(self, segment: bitstream.Segment) -> Iterator[Any]:
         try:
             latents = list(self.decoder.latents(segment))
+            self.decoder.background(segment)
         except bitstream.CorruptError as error:
             yield bitstream.LostSegment(segment.pts, segment.end_pts, error)
             return

@@ -41,8 +41,8 @@ class Coded:
 
     @property
     def size(self) -> int:
-        """Bytes of the token payload, the part that qp moves."""
-        return len(self.chunk.payload)
+        """Bytes of tokens and background, the part that qp moves."""
+        return len(self.chunk.payload) + len(self.chunk.background)
 
 
 @dataclass

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import bitstream
+from nvcodec.codec.background import BackgroundFinder
 from nvcodec.codec.coders import TokenCoder, Tokens
 from nvcodec.codec.refine import Refiner
 from nvcodec.models import lfq
@@ -45,16 +47,17 @@ class SegmentEncoder:
         refiner: improves the latent values before their signs are taken; fresh for each segment.
         spacing: of the segment; pieces have what is coded of its frames.
         fast: look at everything once (`EncoderStream`).
+        finder: finds the segment's background, where it is to have one; fresh for each segment.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
                  rdo: float = 0.0, refiner: Refiner | None = None, spacing: float = 1,
-                 fast: bool = False) -> None:
+                 fast: bool = False, finder: BackgroundFinder | None = None) -> None:
         self.stream = EncoderStream(model, qp, fast)
         self.qp, self.header, self.spacing = round(qp), header, spacing
         self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,
                                    rdo * strength_at(qp))
-        self.refiner = refiner
+        self.refiner, self.finder = refiner, finder
         #: Frames of this piece whose tokens are still to be chosen.
         self.pixels = torch.empty(0)
         self.pts: list[int] = []
@@ -69,7 +72,15 @@ class SegmentEncoder:
         """Code a piece."""
         frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
         self.pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
-        self.stream.push(self.pixels, self._send)
+        look = partial(self._look, self.finder, self.pixels) if self.finder else None
+        self.stream.push(self.pixels, self._send, look)
+
+    def _look(self, finder: BackgroundFinder, pixels: Tensor, made: Tensor) -> None:
+        """Pictures of this piece's turns [T, H, W, 3], and the last of each as decoded."""
+        stride = self.header.time_stride
+        lengths = [1] * (len(pixels) % stride) + [stride] * (len(pixels) // stride)
+        for turn in zip(torch.split(pixels, lengths), made, strict=True):
+            finder.add(*turn)
 
     def _send(self, z: Tensor) -> Tensor:
         """The next latent values [1, t, H', W', bits] -> the signs that the file has for them."""
@@ -88,6 +99,8 @@ class SegmentEncoder:
     def finish(self) -> tuple[bitstream.Segment, int]:
         """The chunk, and the CRC-32 of its tokens."""
         tokens, payload = self.packer.finish()
+        found = self.finder.find() if self.finder else None
         chunk = bitstream.Segment(
-            tuple(self.pts), payload, self.qp, self.last_duration, self.spacing)
+            tuple(self.pts), payload, self.qp, self.last_duration, self.spacing,
+            found.pack() if found else b"")
         return chunk, zlib.crc32(tokens.tobytes())

@@ -10,6 +10,7 @@ from math import ceil
 import bitstream
 from bitstream.caps import MAX_SEGMENT_TOKENS
 from nvcodec.codec import mapping
+from nvcodec.codec.background import BackgroundFinder
 from nvcodec.codec.chooser import FINEST_QP, LEAST_FRAMES, Chooser, open_spacings, tried_frames
 from nvcodec.codec.coders import CODERS, TokenCoder, coder_of, default_coder
 from nvcodec.codec.options import EncodeOptions
@@ -51,7 +52,8 @@ class Setup:
             spacings = open_spacings(None if options.has_wish else self.qp)
         self.header = mapping.make_header(
             info, self.release, CODERS[self.coder_name], options.keyint,
-            ceil(max(1, *spacings)), ceil(1 / min(1, *spacings)))
+            ceil(max(1, *spacings)), ceil(1 / min(1, *spacings)),
+            options.background and self.release.config.moves)
         _check_room(self.header, options.keyint)
 
     @cached_property
@@ -112,13 +114,16 @@ class Setup:
 
         Timestamps go down by `shift` ticks; `tell` is called with the frames of each piece.
         """
+        asked = qp
         frames, qp, spacing = self._spaced(frames, qp)
-        refiner = None
+        finder = refiner = None
+        if self.header.backgrounds:
+            finder = BackgroundFinder(asked, self.header.time_stride * spacing)
         if self.perceptual is not None:
             refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)
         segment = SegmentEncoder(
             self.model, self.coder, qp, self.header, self.rdo, refiner, spacing,
-            self.options.fast or refiner is not None)
+            self.options.fast or refiner is not None, finder)
         coded = coded_frames(frames, spacing, lambda frame: segment.note(frame, shift))
         told = 0
         for piece in pieces(coded, self.header.density * self.options.keyint, self.step):

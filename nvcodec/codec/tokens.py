@@ -2,7 +2,7 @@
 
 The arrays of a token file (S segments, N frames, R audio records):
 
-    version       uint32 [1]        that of the `.mvt` file, 1 to 3
+    version       uint32 [1]        that of the `.mvt` file, 1 to 4
     tokens        uint32 [T',H',W'] the grids of all segments, one after the other in time
     low, high     uint16 [T',H',W'] their 9-bit factors: tokens = low + 512 * high
     token_bounds  int64 [S+1]       segment i is tokens[token_bounds[i]:token_bounds[i + 1]]
@@ -11,7 +11,10 @@ The arrays of a token file (S segments, N frames, R audio records):
     last_duration int64 [S]         ticks that a segment's last frame is shown, 0 where unknown
     qp            uint8 [S]
     spacing       uint8 [S]         frames from one coded frame to the next; in version 2 alone
-    spacing       float32 [S]       the same in version 3
+    spacing       float32 [S]       the same from version 3 on
+    background    uint8 [bytes]     bytes of the segments' backgrounds, one after the other; from
+                                    version 4 on
+    background_bytes uint32 [S]     of each, 0 where a segment has none
     time_base     uint32 [2]        seconds per tick, as numerator and denominator
     head          uint8 [bytes]     payload of the file's HEAD chunk
     meta          uint8 [bytes]     payload of its META chunk; empty where it has none
@@ -58,7 +61,7 @@ from nvcodec.video.atomic import atomic_output
 #: Tokens that are taken from the spool at once.
 _BLOCK = 1 << 15
 #: How spacings are stored, by version.
-_SPACING_TYPES = {2: "u1", 3: "<f4"}
+_SPACING_TYPES = {2: "u1", 3: "<f4", 4: "<f4"}
 Tokens: TypeAlias = NDArray[np.uint32]
 
 
@@ -86,6 +89,7 @@ def export_tokens(source: str | Path, target: str | Path, force: bool = False,
           atomic_output(target, force) as path, writing_to(str(target)), NpzWriter(path) as out,
           tempfile.TemporaryFile(dir=path.parent) as spool):
         _add_lists(out, reader)
+        _add_backgrounds(out, reader)
         _add_audio(out, reader)
         count = _add_grids(out, reader, str(source), spool, listen)
     return TokensReport(str(source), str(target), len(reader.segments), reader.frames, count,
@@ -107,6 +111,15 @@ def _add_lists(out: NpzWriter, reader: bitstream.Reader) -> None:
     out.add("head", np.frombuffer(header.pack(), np.uint8))
     meta = pack_meta(reader.meta) if reader.index.meta_offset else b""
     out.add("meta", np.frombuffer(meta, np.uint8))
+
+
+def _add_backgrounds(out: NpzWriter, reader: bitstream.Reader) -> None:
+    if reader.header.version < 4:
+        return
+    sizes = [len(s.background) for s in reader.iter_segments()]
+    out.add("background_bytes", np.array(sizes, np.uint32))
+    out.stream("background", np.dtype(np.uint8), (sum(sizes),),
+               (np.frombuffer(s.background, np.uint8) for s in reader.iter_segments()))
 
 
 def _add_audio(out: NpzWriter, reader: bitstream.Reader) -> None:
@@ -170,6 +183,7 @@ def import_tokens(source: str | Path, target: str | Path, force: bool = False,
         grids = _Grids(npz, plan, name)
         coder = coder_for(plan.header)
         audio = _Audio(npz, plan.segments, name)
+        backgrounds = _backgrounds(npz, plan, name)
         pts = npz.open("pts", "<i8", (plan.frame_bounds[-1],))
         with bitstream.Writer(sink, plan.header) as writer:
             if plan.meta:
@@ -179,7 +193,8 @@ def import_tokens(source: str | Path, target: str | Path, force: bool = False,
                 times = tuple(pts.take(plan.frames(i)).tolist())
                 payload = coder.encode(grids.take(plan.shape(i)), plan.qp[i])
                 writer.write_segment(bitstream.Segment(
-                    times, payload, plan.qp[i], plan.last_duration[i], plan.spacing[i]))
+                    times, payload, plan.qp[i], plan.last_duration[i], plan.spacing[i],
+                    next(backgrounds)))
                 listen(Progress(i + 1, plan.segments, None, "tokens"))
             audio.write(writer, plan.segments)
         count = plan.token_bounds[-1] * plan.header.latent_height * plan.header.latent_width
@@ -285,6 +300,19 @@ class _Grids:
         if int(tokens.max()) >> self._bits:
             raise _bad(f"{self._name}: a token is above {2**self._bits - 1}")
         return tokens
+
+
+def _backgrounds(npz: NpzReader, plan: _Plan, name: str) -> Iterator[bytes]:
+    """The background of each segment; CorruptFileError where they do not decode."""
+    if plan.header.version < 4:
+        yield from [b""] * plan.segments
+        return
+    sizes = npz.list_of("background_bytes", "<u4", MAX_SEGMENTS).tolist()
+    if len(sizes) != plan.segments or max(sizes) > CHUNK_CAPS[b"SEGM"]:
+        raise _bad(f"{name}: background_bytes does not fit the segments")
+    data = npz.open("background", "u1", (sum(sizes),))
+    for size in sizes:
+        yield data.take(size).tobytes()
 
 
 class _Audio:

@@ -21,6 +21,8 @@ from nvcodec.models.second_look import looked_again, share
 
 #: Latent values [B, t, H/8, W/8, bits] -> the signs in {-1, +1} that are sent for them.
 Sent: TypeAlias = Callable[[Tensor], Tensor]
+#: Told of decoded pictures.
+Made: TypeAlias = Callable[[Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,21 @@ class Tokenizer(nn.Module):
         return out
 
     def encode(self, x: Tensor, qp: Tensor | float = 0, state: StreamState | None = None,
-               sent: Sent = lfq.quantize, again: float = 0.0) -> Tensor:
+               sent: Sent = lfq.quantize, again: float = 0.0,
+               made: Made | None = None) -> Tensor:
         """[B, 1 + s*t, H, W, 3] -> latent values z [B, 1 + t, H/8, W/8, bits] before the sign.
 
         H and W must be whole multiples of the spatial stride (`pad_frames` makes them so). `sent`
         makes signs of values, latent frame by latent frame: where there is a memory, later values
         depend on what was sent. There values may be looked at `again` (`second_look`), by a part
-        0..1 of what is missed.
+        0..1 of what is missed. `made` is given the last picture of each turn as decoders make it,
+        [B, t, H, W, 3], not clamped; where there is no memory, nobody makes it.
         """
         if self.config.memory:  # of each turn the loop needs the last picture alone
-            return self._around(x, qp, state, sent, self.config.time_stride, again).z
+            passage = self._around(x, qp, state, sent, self.config.time_stride, again)
+            if made:
+                made(passage.pictures)
+            return passage.z
         z: Tensor = self.encoder(x, self.embed(qp), state)
         sent(z)
         return z
@@ -170,17 +177,25 @@ class EncoderStream:
         self.again = 0.0 if fast else share(qp)
 
     @torch.inference_mode()
-    def push(self, frames: Tensor, sent: Sent = lfq.quantize) -> Tensor:
+    def push(self, frames: Tensor, sent: Sent = lfq.quantize, made: Made | None = None) -> Tensor:
         """uint8 RGB [T, H, W, 3] -> latent values float32 [t, H/8, W/8, bits] on the CPU.
 
         T is 1 + s*k in the first call of a segment and s*k in later ones; `sent` as in
-        `Tokenizer.encode`.
+        `Tokenizer.encode`. `made` is given the last picture of each turn as decoders show it,
+        uint8 [t, H, W, 3] on the CPU; where there is no memory, none.
         """
+        height, width = frames.shape[1:3]
         weight = self.model.encoder.out.weight
         x = frames.to(weight.device, weight.dtype) / 127.5 - 1
         x = pad_frames(x, self.model.config.spatial_stride)
-        z = self.model.encode(x[None], self.qp, self.state, sent, self.again)
+        tell = None if made is None else _shown(made, height, width)
+        z = self.model.encode(x[None], self.qp, self.state, sent, self.again, tell)
         return z[0].float().cpu()
+
+
+def _shown(tell: Made, height: int, width: int) -> Made:
+    """Tells of pictures [1, t, ...] as uint8 [t, H, W, 3] on the CPU."""
+    return lambda x: tell(as_bytes.pixels(x[0, :, :height, :width]).cpu())
 
 
 class DecoderStream:

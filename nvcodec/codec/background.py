@@ -1,0 +1,242 @@
+"""Backgrounds of segments: found while they are encoded, laid over their pictures when decoded.
+
+Where a camera stands, a decoder's network goes on making the same picture with the same mistakes,
+and more tokens mend little of it. What stays for long is worth a picture of its own, told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import bitstream
+from nvcodec.models import background as arithmetic
+from nvcodec.models.background import BLOCK, CHROMA_STEP, Cover
+
+#: The last picture of this latent frame is the reference; those before wait for it.
+TURN = 2
+#: qp that is asked for, and the step of coefficients of what is seen in AT_FRAMES frames.
+STEPS = ((-16.0, 1.5), (0.0, 2.0), (24.0, 3.0), (48.0, 10.0), (56.0, 20.0), (63.0, 100.0))
+AT_FRAMES = 85
+#: What a bit is worth: so many squared steps, for each frame.
+WORTH = 0.2
+#: What moves in a block, as a part of its texture, up to which it stands still. Squared errors
+#: alone would have a blur for what drifts.
+STIRRING = 0.1
+#: Texture begins at this diagonal. A block is told of where so many of the eight around it are, and
+#: any where so many of all are.
+LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.2
+#: A block of a turn is shown whatever is decoded where its source is as far from that of the
+#: reference as this part of the squared error of what is decoded, or as that.
+NEARER, QUIET = 0.5, 9.0
+#: A coefficient is rounded up from here on.
+ROUNDING = 0.33
+#: Bits of a coefficient of 1, more for each diagonal it is away, for each doubling, and of a block.
+COEFFICIENT_BITS, DIAGONAL_BITS, DOUBLING_BITS, BLOCK_BITS = 3.0, 0.35, 2.0, 1.0
+
+
+class BackgroundFinder:
+    """Looks at a segment while it is coded, a picture of each turn, and finds its background.
+
+    Args:
+        qp: that was asked for, -16..63.
+        frames: that each turn after the first stands for.
+    """
+
+    def __init__(self, qp: float, frames: float) -> None:
+        self.qp, self.frames = qp, frames
+        self.turns = 0
+        self.waiting: list[tuple[Tensor, Tensor]] = []
+        self.reference: Tensor | None = None
+        #: The source of the reference, and for each turn which blocks are like it.
+        self.origin = torch.empty(0)
+        self.maps: list[Tensor] = []
+        #: For each pixel, over frames: the weight, and over turns; that times what the source has
+        #: more than the reference, by plane, and its square; and times the squared error of what is
+        #: decoded.
+        self.weight = self.seen = self.more = self.square = self.error = torch.empty(0)
+
+    def add(self, source: Tensor, made: Tensor) -> None:
+        """The next turn, uint8: its pictures [T, H, W, 3], and the last as decoded [H, W, 3]."""
+        self.turns += 1
+        if self.reference is None:
+            self.waiting.append((source, made))
+            if len(self.waiting) == TURN + 1:
+                self._begin()
+        else:
+            self._count(source, made, self.frames)
+
+    def find(self) -> bitstream.Background | None:
+        """What to tell, once all pictures are there; None where it is not worth its bits, or where
+        there are too few to know."""
+        if self.reference is None:
+            return None
+        count = 1 + self.frames * (self.turns - 1)
+        step = _step_code(_step_at(self.qp) * (AT_FRAMES / count) ** 0.5)
+        size = 2 ** (step / 8)
+        planes = self._planes(size, WORTH * count * size ** 2)
+        if planes[0].told.mean() < LEAST_SHARE:
+            return None
+        shown = torch.stack(self.maps).numpy() & planes[0].told
+        return bitstream.Background(TURN, step, planes, shown if shown.any() else None)
+
+    def _begin(self) -> None:
+        self.reference, self.origin = self.waiting[-1][1].float(), self.waiting[-1][0][-1].float()
+        shape = self.reference.shape
+        self.more = torch.zeros(shape)
+        self.weight, self.seen, self.square, self.error = torch.zeros(4, *shape[:2])
+        for i, (source, made) in enumerate(self.waiting):
+            self._count(source, made, self.frames if i else 1)
+        self.waiting.clear()
+
+    def _count(self, source: Tensor, made: Tensor, frames: float) -> None:
+        assert self.reference is not None
+        decoded = made.float()
+        share = arithmetic.likeness(decoded, self.reference)
+        self.maps.append(self._stays(source, decoded))
+        share = torch.maximum(share, arithmetic.inside(self.maps[-1].float(), share.shape))
+        seen = arithmetic.filled(share, *decoded.shape[:2]).square_()
+        self.seen += seen
+        weight = seen * frames
+        self.weight += weight
+        self.error += weight * arithmetic.planes_of(source[-1] - decoded).square_().sum(-1)
+        weight /= len(source)
+        for one in source:  # one at a time, for the memory
+            more = arithmetic.planes_of(one - self.reference)
+            self.more += weight[..., None] * more
+            self.square += weight * more.square_().sum(-1)
+
+    def _stays(self, source: Tensor, decoded: Tensor) -> Tensor:
+        """Blocks of a turn's pictures that are what the reference's source is, bool."""
+        wrong = (source[-1] - decoded).square_().mean(-1)
+        moved = [(one - self.origin).square_().mean(-1) for one in source]
+        off, *drift = map(_block_means, arithmetic.whole_blocks(torch.stack((wrong, *moved))))
+        still: Tensor = torch.stack(drift).amax(0) < (NEARER * off).clamp_min(QUIET)
+        return still
+
+    def _planes(self, size: float, worth: float
+                ) -> tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane]:
+        """The planes at a step; a bit has to be worth so much squared error, over all frames."""
+        stacked = torch.stack((self.weight, self.seen, self.square, self.error))
+        weight, seen, square, error = arithmetic.whole_blocks(stacked)
+        mean = (self.more / self.weight.clamp_min(1e-6)[..., None]).permute(2, 0, 1)
+        target = arithmetic.whole_blocks(mean)
+        # Squared error where the mean itself is shown: what moves. A mean over few is nearer to
+        # those than to others like them, and what is seen in one turn may be anything.
+        moving = (square - weight * target.square().sum(0)).clamp_min_(0)
+        moving *= (seen + 1) / (seen - 1).clamp_min(0.1)
+        times = _block_means(weight)
+        chroma = arithmetic.halved(target[1:])
+        luma = _Levels(target[0], size, times, worth)
+        coarse = 4 * _block_means(arithmetic.halved(weight[None])[0])
+        both = [_Levels(plane, size * CHROMA_STEP, coarse, worth) for plane in chroma]
+        share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
+        saved = BLOCK ** 2 * _block_means(error - moving) - luma.left - share[0] - share[1]
+        told = saved > worth * (luma.bits + BLOCK_BITS)
+        near = F.max_pool2d(self._texture(target[0])[None], 3, 1, 1)[0]
+        told &= BLOCK ** 2 * _block_means(moving) < STIRRING * times * near
+        told &= _around(told) >= COMPANY
+        rows, columns = coarse.shape
+        quarters = told.view(rows, 2, columns, 2).any(3).any(1)
+        blue, red = (_plane(b, quarters & (b.bits > 0)) for b in both)
+        return _plane(luma, told), blue, red
+
+    def _texture(self, target: Tensor) -> Tensor:
+        """What each block of what is to be shown has beyond a slope: skies stay, whatever moves."""
+        assert self.reference is not None
+        below = arithmetic.planes_of(self.reference)[..., 0]
+        shown = arithmetic.blocks_of(arithmetic.whole_blocks(below[None])[0] + target)
+        return (shown.square() * (_diagonals() >= LEAST_DIAGONAL)).sum((2, 3))
+
+
+class _Levels:
+    """Coefficients of a plane that are worth their bits.
+
+    Attributes:
+        levels: in steps, [rows, columns, 8, 8].
+        bits: about what each block takes, [rows, columns].
+        left: squared error that is left of each, over all frames.
+    """
+
+    def __init__(self, plane: Tensor, size: float, times: Tensor, worth: float) -> None:
+        blocks = arithmetic.blocks_of(plane)
+        levels = (blocks.abs() / size + ROUNDING).floor() * blocks.sign()
+        levels.clamp_(-bitstream.MAX_LEVEL, bitstream.MAX_LEVEL)
+        bits = (COEFFICIENT_BITS + DIAGONAL_BITS * _diagonals()
+                + DOUBLING_BITS * levels.abs().clamp_min(1).log2())
+        gain = blocks.square() - (blocks - size * levels).square()
+        kept = (gain * times[..., None, None] > worth * bits) & (levels != 0)
+        self.levels = torch.where(kept, levels, 0.0)
+        self.bits = (bits * kept).sum((2, 3))
+        self.left = times * (blocks - size * self.levels).square().sum((2, 3))
+
+
+def _plane(found: _Levels, told: Tensor) -> bitstream.Plane:
+    levels = torch.where(told[..., None, None], found.levels, 0.0)
+    return bitstream.Plane(told.numpy(), levels.to(torch.int16).numpy())
+
+
+def _diagonals() -> Tensor:
+    return torch.arange(BLOCK)[:, None] + torch.arange(BLOCK)
+
+
+def _around(told: Tensor) -> Tensor:
+    """How many of the eight blocks around each are told of."""
+    own = told.float()[None]
+    return (9 * F.avg_pool2d(own, 3, 1, 1) - own)[0].round()
+
+
+def _block_means(plane: Tensor) -> Tensor:
+    return F.avg_pool2d(plane[None], BLOCK)[0]
+
+
+def _step_at(qp: float) -> float:
+    """Step of coefficients of what is seen in AT_FRAMES frames; straight lines of its logarithm."""
+    asked, steps = zip(*STEPS, strict=True)
+    return float(2 ** np.interp(qp, asked, np.log2(steps)))
+
+
+def _step_code(size: float) -> int:
+    """The step as files have it."""
+    return int(np.clip(round(8 * np.log2(max(size, 1.0))), 0, bitstream.MAX_STEP))
+
+
+def covered(pictures: Iterator[Tensor], background: bitstream.Background, stride: int
+            ) -> Iterator[Tensor]:
+    """A segment's coded pictures, uint8 [H, W, 3], with its background over them.
+
+    Latent frames after the first stand for `stride` of them each. Those before the reference wait
+    for it.
+    """
+    waiting: list[Tensor] = []
+    cover: Cover | None = None
+    for number, picture in enumerate(pictures):
+        waiting.append(picture)
+        if number < background.turn * stride:
+            continue
+        if cover is None:
+            cover = _cover(background, picture)
+        for place, one in enumerate(waiting, number + 1 - len(waiting)):
+            yield cover.over(one, _shown(background, -(-place // stride)))
+        waiting.clear()
+
+
+def _shown(background: bitstream.Background, turn: int) -> Tensor | None:
+    """Blocks that are shown in a latent frame whatever is decoded, and those that are not told of,
+    whose neighbours may be."""
+    if background.shown is None:
+        return None
+    return torch.from_numpy(background.shown[turn] | ~background.planes[0].told).float()
+
+
+def _cover(background: bitstream.Background, reference: Tensor) -> Cover:
+    size = background.step_size
+    sizes = (size, size * CHROMA_STEP, size * CHROMA_STEP)
+    levels = (torch.from_numpy(plane.levels).float() * s
+              for plane, s in zip(background.planes, sizes, strict=True))
+    told = torch.from_numpy(background.planes[0].told).float()
+    return Cover(reference, arithmetic.difference_of(*levels), told)
