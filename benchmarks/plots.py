@@ -15,6 +15,7 @@ SIZE, DPI = (11.0, 3.4), 80
 #: Okabe and Ito's colours, which colour-blind people can tell apart.
 STYLES = {"nvcodec": ("#d55e00", "o", 2.2), "nvcodec-search": ("#8c2d04", "o", 2.2),
           "nvcodec-plain": ("#e69f00", "o", 1.3), "nvcodec-dense": ("#e69f00", "v", 1.3),
+          "nvcodec-tokens": ("#e69f00", "x", 1.3),
           "hevc": ("#0072b2", "s", 1.3), "vvc": ("#009e73", "^", 1.3), "av1": ("#cc79a7", "D", 1.3)}
 
 

@@ -14,6 +14,7 @@ from benchmarks.codecs.nvcodec import (
     NvcodecFloat32,
     NvcodecPlain,
     NvcodecSearch,
+    NvcodecTokens,
 )
 from benchmarks.codecs.vvc import Vvc
 from benchmarks.ffmpeg import find_ffmpeg
@@ -21,7 +22,7 @@ from nvcodec.errors import UsageError
 
 OWN = {"nvcodec": Nvcodec, "nvcodec-fast": NvcodecFast, "nvcodec-search": NvcodecSearch,
        "nvcodec-plain": NvcodecPlain, "nvcodec-dense": NvcodecDense,
-       "nvcodec-float32": NvcodecFloat32}
+       "nvcodec-tokens": NvcodecTokens, "nvcodec-float32": NvcodecFloat32}
 ANCHORS: dict[str, type[Hevc] | type[Vvc] | type[Av1]] = {"hevc": Hevc, "vvc": Vvc, "av1": Av1}
 #: In the order of tables: the codec under test first, then what it is compared with.
 NAMES = (*OWN, *ANCHORS)

@@ -44,6 +44,7 @@ class Nvcodec(Codec):
         effort: gradient steps of the encoder's search.
         precision: of the network: "auto", "float32" or "int8".
         spacing: frames from one coded frame to the next; None lets the encoder choose.
+        background: whether what stands still is told once more.
     """
 
     model: str = "s"
@@ -54,6 +55,7 @@ class Nvcodec(Codec):
     effort: int = 0
     precision: str = "auto"
     spacing: int | None = None
+    background: bool = True
 
     name = "nvcodec"
     label = "nvcodec"
@@ -75,7 +77,7 @@ class Nvcodec(Codec):
         return {"model": self.model, "device": str(device), "precision": resolved,
                 "keyint": self.keyint,
                 "rdo": self.rdo, "fast": self.fast, "effort": self.effort,
-                "spacing": self.spacing or "auto",
+                "spacing": self.spacing or "auto", "background": self.background,
                 "gop": "causal, closed segments", "threads": self.threads}
 
     def version(self) -> str:
@@ -97,6 +99,7 @@ class Nvcodec(Codec):
                 "--model", self.model, "--keyint", str(self.keyint),
                 "--rdo" if self.rdo else "--no-rdo", "--effort", str(self.effort),
                 *(["--fast"] if self.fast else []),
+                *([] if self.background else ["--no-background"]),
                 *(["--spacing", str(self.spacing)] if self.spacing else [])]
 
     def decode_argv(self, stream: Path, decoded: Path) -> list[str]:
@@ -148,6 +151,16 @@ class NvcodecDense(Nvcodec):
     name = "nvcodec-dense"
     label = "nvcodec --spacing 1"
     points = (0, 10, 21, 32, 42, 53, 63)
+
+
+@dataclass(frozen=True)
+class NvcodecTokens(Nvcodec):
+    """The same by tokens alone: what backgrounds are worth."""
+
+    background: bool = False
+
+    name = "nvcodec-tokens"
+    label = "nvcodec --no-background"
 
 
 @dataclass(frozen=True)

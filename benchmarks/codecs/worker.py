@@ -36,16 +36,17 @@ def group() -> None:
 @click.option("--fast", is_flag=True)
 @click.option("--effort", type=int, default=0)
 @click.option("--spacing", type=int)
+@click.option("--background/--no-background", default=True)
 @click.option("--device", default="auto")
 @click.option("--precision", default="auto")
 @click.option("--repeat", type=int, default=1)
 def encode(source: Path, target: Path, qp: int | None, model: str, keyint: int, rdo: bool,
-           fast: bool, effort: int, spacing: int | None, device: str, precision: str,
-           repeat: int) -> None:
+           fast: bool, effort: int, spacing: int | None, background: bool, device: str,
+           precision: str, repeat: int) -> None:
     """Code a video."""
     options = nvcodec.EncodeOptions(model=model, qp=qp, keyint=keyint, rdo=rdo, fast=fast,
-                                    effort=effort, spacing=spacing, audio=False, device=device,
-                                    precision=precision, force=True)
+                                    effort=effort, spacing=spacing, background=background,
+                                    audio=False, device=device, precision=precision, force=True)
     _repeat(repeat, lambda: nvcodec.encode(source, target, options))
 
 
