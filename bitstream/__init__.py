@@ -52,7 +52,7 @@ from .errors import (
     UnsupportedVersion,
     WrongTable,
 )
-from .header import CODER_LEARNED, CODER_NAMES, CODER_RAW, CODER_TABLE, Header
+from .header import BACKGROUNDS, CODER_LEARNED, CODER_NAMES, CODER_RAW, CODER_TABLE, Header
 from .index import AudioEntry, Index, SegmentEntry, Totals
 from .losses import LostSegment, lost_between, lost_entry
 from .reader import Reader
@@ -62,7 +62,15 @@ from .stream import StreamReader, read_header
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from .background import MAX_LEVEL, MAX_STEP, Background, Plane, background_of, plane_sizes
+    from .background import (
+        MAX_LEVEL,
+        MAX_STEP,
+        MAX_TURNS,
+        Background,
+        Plane,
+        background_of,
+        plane_sizes,
+    )
     from .bitpack import join_bits, pack_tokens, split_bits, unpack_tokens
     from .contexts import code_frames, code_tokens
     from .entropy import BitDecoder, BitEncoder
@@ -82,6 +90,7 @@ _LAZY = {
     "Background": "background",
     "MAX_LEVEL": "background",
     "MAX_STEP": "background",
+    "MAX_TURNS": "background",
     "Plane": "background",
     "background_of": "background",
     "plane_sizes": "background",
@@ -108,12 +117,14 @@ _LAZY = {
 }
 
 __all__ = [
+    "BACKGROUNDS",
     "CODER_LEARNED",
     "CODER_NAMES",
     "CODER_RAW",
     "CODER_TABLE",
     "MAX_LEVEL",
     "MAX_STEP",
+    "MAX_TURNS",
     "VERSION",
     "AudioEntry",
     "AudioPackets",

@@ -18,11 +18,14 @@ from .chunks import VERSION
 from .errors import BadHeader, BitstreamError, CapExceeded, UnknownCoder
 from .fields import Cursor, pack_str8
 
-__all__ = ["CODER_LEARNED", "CODER_NAMES", "CODER_RAW", "CODER_TABLE", "Header"]
+__all__ = ["BACKGROUNDS", "CODER_LEARNED", "CODER_NAMES", "CODER_RAW", "CODER_TABLE", "Header"]
 
 CODER_RAW = 0
 CODER_TABLE = 1
 CODER_LEARNED = 2
+#: Kinds of backgrounds that segments may have: those of version 4, and those and later ones.
+EARLY_BACKGROUNDS = 1
+BACKGROUNDS = 2
 CODER_NAMES = {CODER_RAW: "raw", CODER_TABLE: "table", CODER_LEARNED: "learned"}
 
 _FLAG_VFR = 1
@@ -81,7 +84,8 @@ class Header:
             version 2 at least.
         density: most coded pictures for each frame after the first, 1 or 2; at 2 the file is of
             version 3 at least.
-        backgrounds: segments may have one; the file is of version 4.
+        backgrounds: 0, or the latest kind that segments may have: 1 is of version 4, and 2
+            (BACKGROUNDS) of version 5.
 
     Raises:
         BadHeader: a field is out of range.  CapExceeded: a size is above its cap.
@@ -117,7 +121,7 @@ class Header:
     keyint: int = 33
     spacing: int = 1
     density: int = 1
-    backgrounds: bool = False
+    backgrounds: int = 0
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -149,6 +153,8 @@ class Header:
             raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4")
         if self.density not in (1, 2):
             raise _bad(f"density is {self.density}, allowed are 1, 2")
+        if self.backgrounds not in (0, EARLY_BACKGROUNDS, BACKGROUNDS):
+            raise _bad(f"backgrounds is {self.backgrounds}, allowed are 0, 1, 2")
         if self.rotation not in (0, 90, 180, 270):
             raise _bad(f"rotation is {self.rotation}, allowed are 0, 90, 180, 270")
         if not 1 <= len(self.model.encode()) <= MAX_ID_BYTES or not self.model.isprintable():
@@ -202,7 +208,7 @@ class Header:
     def version(self) -> int:
         """Lowest format version that has what this stream needs."""
         if self.backgrounds:
-            return 4
+            return 3 + self.backgrounds
         if self.density > 1:
             return 3
         return 1 if self.spacing == 1 else 2
@@ -267,10 +273,9 @@ class Header:
         if version >= 3:
             values["density"] = cursor.u8()
         if version >= 4:
-            backgrounds = cursor.u8()
-            if backgrounds > 1:
-                raise cursor.fail(f"has backgrounds {backgrounds}, allowed are 0, 1")
-            values["backgrounds"] = bool(backgrounds)
+            values["backgrounds"] = cursor.u8()
+            if version == 4 and values["backgrounds"] > EARLY_BACKGROUNDS:
+                raise cursor.fail("has backgrounds of a later version than its file")
         if version <= VERSION:
             cursor.finish()
         try:

@@ -15,15 +15,17 @@ from torch import Tensor
 
 import bitstream
 from nvcodec.models import background as arithmetic
-from nvcodec.models.background import BLOCK, CHROMA_STEP, Cover
+from nvcodec.models.background import BLOCK, CHROMA_STEP, EARLY_CHROMA_STEP, Cover
 
 #: The last picture of this latent frame is the reference; those before wait for it.
 TURN = 2
 #: qp that is asked for, and the step of coefficients of what is seen in AT_FRAMES frames.
-STEPS = ((-16.0, 1.5), (0.0, 2.0), (24.0, 3.0), (48.0, 10.0), (56.0, 20.0), (63.0, 100.0))
+STEPS = ((-16.0, 2.5), (0.0, 3.5), (24.0, 6.5), (48.0, 11.5), (56.0, 20.0), (63.0, 100.0))
 AT_FRAMES = 85
 #: What a bit is worth: so many squared steps, for each frame.
-WORTH = 0.2
+WORTH = 0.12
+#: High frequencies are coded without the reference, where it has them at the wrong places.
+FADE = 80
 #: What moves in a block, as a part of its texture, up to which it stands still. Squared errors
 #: alone would have a blur for what drifts.
 STIRRING = 0.1
@@ -34,9 +36,9 @@ LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.2
 #: reference as this part of the squared error of what is decoded, or as that.
 NEARER, QUIET = 0.5, 9.0
 #: A coefficient is rounded up from here on.
-ROUNDING = 0.33
-#: Bits of a coefficient of 1, more for each diagonal it is away, for each doubling, and of a block.
-COEFFICIENT_BITS, DIAGONAL_BITS, DOUBLING_BITS, BLOCK_BITS = 3.0, 0.35, 2.0, 1.0
+ROUNDING = 0.45
+#: Bits of a coefficient of 1 among such, more for each doubling, and of a block.
+COEFFICIENT_BITS, DOUBLING_BITS, BLOCK_BITS = 1.4, 2.0, 1.0
 
 
 class BackgroundFinder:
@@ -82,7 +84,7 @@ class BackgroundFinder:
         if planes[0].told.mean() < LEAST_SHARE:
             return None
         shown = torch.stack(self.maps).numpy() & planes[0].told
-        return bitstream.Background(TURN, step, planes, shown if shown.any() else None)
+        return bitstream.Background(TURN, step, planes, shown if shown.any() else None, FADE)
 
     def _begin(self) -> None:
         self.reference, self.origin = self.waiting[-1][1].float(), self.waiting[-1][0][-1].float()
@@ -130,10 +132,12 @@ class BackgroundFinder:
         moving = (square - weight * target.square().sum(0)).clamp_min_(0)
         moving *= (seen + 1) / (seen - 1).clamp_min(0.1)
         times = _block_means(weight)
-        chroma = arithmetic.halved(target[1:])
-        luma = _Levels(target[0], size, times, worth)
         coarse = 4 * _block_means(arithmetic.halved(weight[None])[0])
-        both = [_Levels(plane, size * CHROMA_STEP, coarse, worth) for plane in chroma]
+        assert self.reference is not None
+        less = arithmetic.faded(self.reference, FADE)
+        luma = _Levels(arithmetic.blocks_of(target[0]) + less[0], size, times, worth)
+        both = [_Levels(arithmetic.blocks_of(plane) + more, size * CHROMA_STEP, coarse, worth)
+                for plane, more in zip(arithmetic.halved(target[1:]), less[1:], strict=True)]
         share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
         saved = BLOCK ** 2 * _block_means(error - moving) - luma.left - share[0] - share[1]
         told = saved > worth * (luma.bits + BLOCK_BITS)
@@ -150,7 +154,7 @@ class BackgroundFinder:
         assert self.reference is not None
         below = arithmetic.planes_of(self.reference)[..., 0]
         shown = arithmetic.blocks_of(arithmetic.whole_blocks(below[None])[0] + target)
-        return (shown.square() * (_diagonals() >= LEAST_DIAGONAL)).sum((2, 3))
+        return (shown.square() * (arithmetic.diagonals() >= LEAST_DIAGONAL)).sum((2, 3))
 
 
 class _Levels:
@@ -162,12 +166,10 @@ class _Levels:
         left: squared error that is left of each, over all frames.
     """
 
-    def __init__(self, plane: Tensor, size: float, times: Tensor, worth: float) -> None:
-        blocks = arithmetic.blocks_of(plane)
-        levels = (blocks.abs() / size + ROUNDING).floor() * blocks.sign()
+    def __init__(self, blocks: Tensor, size: float, times: Tensor, worth: float) -> None:
+        levels = ((blocks.abs() / size + ROUNDING).floor() * blocks.sign())
         levels.clamp_(-bitstream.MAX_LEVEL, bitstream.MAX_LEVEL)
-        bits = (COEFFICIENT_BITS + DIAGONAL_BITS * _diagonals()
-                + DOUBLING_BITS * levels.abs().clamp_min(1).log2())
+        bits = _bits(blocks.abs() / size, levels)
         gain = blocks.square() - (blocks - size * levels).square()
         kept = (gain * times[..., None, None] > worth * bits) & (levels != 0)
         self.levels = torch.where(kept, levels, 0.0)
@@ -175,13 +177,18 @@ class _Levels:
         self.left = times * (blocks - size * self.levels).square().sum((2, 3))
 
 
+def _bits(steps: Tensor, levels: Tensor) -> Tensor:
+    """About what coefficients of these magnitudes take: less where those of the frequencies around
+    are large, as the coder knows them."""
+    around = F.avg_pool2d(steps.clamp_max(4).flatten(0, 1), 3, 1, 1, count_include_pad=False)
+    usual = around.view_as(steps).clamp(1 / 64, 8).log2()
+    doublings = levels.abs().clamp_min(1).log2()
+    return (COEFFICIENT_BITS - usual + DOUBLING_BITS * doublings).clamp_min(1)
+
+
 def _plane(found: _Levels, told: Tensor) -> bitstream.Plane:
     levels = torch.where(told[..., None, None], found.levels, 0.0)
     return bitstream.Plane(told.numpy(), levels.to(torch.int16).numpy())
-
-
-def _diagonals() -> Tensor:
-    return torch.arange(BLOCK)[:, None] + torch.arange(BLOCK)
 
 
 def _around(told: Tensor) -> Tensor:
@@ -235,8 +242,13 @@ def _shown(background: bitstream.Background, turn: int) -> Tensor | None:
 
 def _cover(background: bitstream.Background, reference: Tensor) -> Cover:
     size = background.step_size
-    sizes = (size, size * CHROMA_STEP, size * CHROMA_STEP)
-    levels = (torch.from_numpy(plane.levels).float() * s
-              for plane, s in zip(background.planes, sizes, strict=True))
-    told = torch.from_numpy(background.planes[0].told).float()
-    return Cover(reference, arithmetic.difference_of(*levels), told)
+    chroma = size * (CHROMA_STEP if background.fade else EARLY_CHROMA_STEP)
+    told = torch.from_numpy(background.planes[0].told)
+    rows, columns = background.planes[1].told.shape
+    any_of_four = told.view(rows, 2, columns, 2).any(3).any(1)
+    less = arithmetic.faded(reference, background.fade)
+    planes = [step * torch.from_numpy(plane.levels) - without * there[..., None, None]
+              for plane, step, without, there in zip(
+                  background.planes, (size, chroma, chroma), less,
+                  (told, any_of_four, any_of_four), strict=True)]
+    return Cover(reference, arithmetic.difference_of(*planes), told.float())

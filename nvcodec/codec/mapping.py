@@ -41,7 +41,7 @@ def make_header(info: VideoInfo, release: Release, coder: int, keyint: int,
         sar_num=aspect.numerator, sar_den=aspect.denominator, source_bits=info.bit_depth,
         source_alpha=info.has_alpha, time_stride=config.time_stride,
         spatial_stride=config.spatial_stride, token_bits=config.token_bits, keyint=keyint,
-        spacing=spacing, density=density, backgrounds=backgrounds)
+        spacing=spacing, density=density, backgrounds=bitstream.BACKGROUNDS * backgrounds)
 
 
 def check_matches(header: bitstream.Header, release: Release) -> None:

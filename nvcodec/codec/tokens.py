@@ -2,7 +2,7 @@
 
 The arrays of a token file (S segments, N frames, R audio records):
 
-    version       uint32 [1]        that of the `.mvt` file, 1 to 4
+    version       uint32 [1]        that of the `.mvt` file, 1 to 5
     tokens        uint32 [T',H',W'] the grids of all segments, one after the other in time
     low, high     uint16 [T',H',W'] their 9-bit factors: tokens = low + 512 * high
     token_bounds  int64 [S+1]       segment i is tokens[token_bounds[i]:token_bounds[i + 1]]
@@ -61,7 +61,7 @@ from nvcodec.video.atomic import atomic_output
 #: Tokens that are taken from the spool at once.
 _BLOCK = 1 << 15
 #: How spacings are stored, by version.
-_SPACING_TYPES = {2: "u1", 3: "<f4", 4: "<f4"}
+_SPACING_TYPES = {2: "u1"} | dict.fromkeys(range(3, bitstream.VERSION + 1), "<f4")
 Tokens: TypeAlias = NDArray[np.uint32]
 
 

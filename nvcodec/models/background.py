@@ -18,8 +18,8 @@ BLOCK, FINE = 8, 4
 #: A mean difference to the reference, in levels of 8 bits, up to which the background covers all,
 #: and from which on nothing.
 SAME, OTHER = 4.0, 10.0
-#: Step of both chroma planes, for a step of 1 of luma.
-CHROMA_STEP = 1.2
+#: Step of both chroma planes, for a step of 1 of luma; that of backgrounds of version 4.
+CHROMA_STEP, EARLY_CHROMA_STEP = 0.8, 1.2
 # ITU-R BT.709: luma, and what blue and red differences are divided by.
 _LUMA = (0.2126, 0.7152, 0.0722)
 _BLUE, _RED = 1.8556, 1.5748
@@ -68,6 +68,22 @@ def whole_blocks(planes: Tensor) -> Tensor:
 def halved(planes: Tensor) -> Tensor:
     """[C, H, W] -> [C, H/2, W/2]."""
     return F.avg_pool2d(planes, 2)
+
+
+def diagonals() -> Tensor:
+    """Of the frequencies of a block, [8, 8]: those of one are about as high."""
+    return torch.arange(BLOCK)[:, None] + torch.arange(BLOCK)
+
+
+def faded(reference: Tensor, fade: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What a background does without of a picture [H, W, 3]: blocks of luma and of both chroma
+    planes. Of the frequencies of a diagonal d it takes a part of 1 / (1 + exp(d - fade / 16)), or
+    all where fade is 0: high ones are there in a network's pictures, but not where they should be.
+    """
+    planes = whole_blocks(planes_of(reference.float()).permute(2, 0, 1))
+    without = torch.sigmoid(diagonals() - fade / 16) if fade else torch.zeros(BLOCK, BLOCK)
+    blue, red = halved(planes[1:])
+    return without * blocks_of(planes[0]), without * blocks_of(blue), without * blocks_of(red)
 
 
 def difference_of(luma: Tensor, blue: Tensor, red: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bitstream import (
+    BACKGROUNDS,
     CODER_TABLE,
     AudioPackets,
     AudioStream,
@@ -127,7 +128,7 @@ def damage_cases() -> Iterator[tuple[str, str, bytes]]:
     place = FILE.index(b"SEGM") + 20
     yield "crc_of_segment", "ChunkCrcError", FILE[:place] + b"\x55" + FILE[place + 1 :]
     yield "crc_of_end", "ChunkCrcError", FILE[:-1] + bytes([FILE[-1] ^ 1])
-    yield "version", "UnsupportedVersion", FILE[:8] + b"\x05\x05" + FILE[10:]
+    yield "version", "UnsupportedVersion", FILE[:8] + b"\x06\x06" + FILE[10:]
     yield "unknown_chunk", "UnknownChunk", inserted(4, framed(b"NEWS", b"critical"))
 
 
@@ -153,6 +154,8 @@ def header_cases() -> Iterator[tuple[str, str, bytes]]:
     yield "header_density", "BadHeader", FILE[:8] + b"\x03\x03" + third[10:]
     fourth = rebuilt(head0=HEAD + b"\1\1\2")
     yield "header_backgrounds", "BadHeader", FILE[:8] + b"\x04\x04" + fourth[10:]
+    fifth = rebuilt(head0=HEAD + b"\1\1\3")
+    yield "header_backgrounds_of_later", "BadHeader", FILE[:8] + b"\x05\x05" + fifth[10:]
     other = make_header(coder=CODER_TABLE, prior="lost", prior_sha256=bytes(32))
     yield "wrong_table", "WrongTable", whole_file(other)
 
@@ -223,7 +226,7 @@ def rewritten(header: Header, payload: bytes, frames: int = 5, background: bytes
     return sink.getvalue()
 
 
-def make_background(turn: int = 1, step: int = 20) -> bytes:
+def make_background(turn: int = 1, step: int = 20, fade: int = 80) -> bytes:
     """A background of 24x16 pixels."""
     planes = []
     for number, (rows, columns) in enumerate(plane_sizes(24, 16)):
@@ -231,32 +234,38 @@ def make_background(turn: int = 1, step: int = 20) -> bytes:
         levels[0, :, :2, 0] = 9 - number, -1
         planes.append(Plane(levels[:, :, 0, 0] != 0, levels))
     luma, blue, red = planes
-    return Background(turn, step, (luma, blue, red)).pack()
+    return Background(turn, step, (luma, blue, red), fade=fade).pack()
 
 
-def covered_file(background: bytes | None = None) -> bytes:
+def covered_file(background: bytes | None = None, kind: int = BACKGROUNDS) -> bytes:
     """A valid stream of a segment with a background, or with other bytes in its place."""
-    header = make_header(backgrounds=True)
+    header = make_header(backgrounds=kind)
     return rewritten(header, encode_tokens(TOKENS, 0), 5, background or make_background())
 
 
 def background_cases() -> Iterator[tuple[str, str, bytes]]:
-    """Faults of backgrounds."""
-    good = make_background()
-    yield "background_cut", "BadSegment", covered_file(good[:2])
-    yield "background_cut_word", "BadSegment", covered_file(good[:-1])
-    yield "background_step", "BadSegment", covered_file(patched(good, 2, b"\x40"))
-    yield "background_turn", "BadSegment", covered_file(make_background(turn=2))
-    yield "background_garbage", "BadTokens", covered_file(good[:3] + b"\xff" * 64)
-    yield "background_extra", "BadTokens", covered_file(good + bytes(64))
-    # The first block is told of, and a coefficient of it has bits without end.
-    p1 = np.array([32768] * 7 + [26214, 1966, 16384] + [32768] * 99)
-    encoder = BitEncoder()
-    encoder.push(np.array([1] + [0] * 7 + [1] * 101, np.uint8), p1)
-    yield "background_coefficient", "BadSegment", covered_file(good[:3] + encoder.finish())
+    """Faults of backgrounds, of version 4 and of those that fade."""
     wide = {"width": 16384, "height": 16384, "padded_width": 16384, "padded_height": 16384}
-    huge = make_header(backgrounds=True, **wide)
-    yield "background_huge_picture", "BadSegment", rewritten(huge, b"1234", 5, good)
+    for kind, fade, name in ((1, 0, "background"), (BACKGROUNDS, 80, "fading")):
+        def file(background: bytes, kind: int = kind) -> bytes:
+            return covered_file(background, kind)
+
+        good = make_background(fade=fade)
+        yield f"{name}_cut", "BadSegment", file(good[:2])
+        yield f"{name}_cut_word", "BadSegment", file(good[:-1])
+        yield f"{name}_step", "BadSegment", file(patched(good, 2, b"\x40"))
+        yield f"{name}_turn", "BadSegment", file(make_background(turn=2, fade=fade))
+        yield f"{name}_garbage", "BadTokens", file(good[:3] + b"\xff" * 64)
+        yield f"{name}_extra", "BadTokens", file(good + bytes(64))
+        # The first block is told of, and a coefficient of it has bits without end.
+        some, more, on = (1310, 6553, 16384) if fade else (1966, 16384, 32768)
+        p1 = np.array([32768] * 7 + [26214, some, more] + [on] * 13 + [32768] * 86)
+        encoder = BitEncoder()
+        encoder.push(np.array([1] + [0] * 7 + [1] * 101, np.uint8), p1)
+        yield f"{name}_coefficient", "BadSegment", file(good[:3] + encoder.finish())
+        huge = make_header(backgrounds=kind, **wide)
+        yield f"{name}_huge_picture", "BadSegment", rewritten(huge, b"1234", 5, good)
+    yield "fading_too_early", "BadSegment", covered_file(make_background(), 1)
 
 
 def token_cases() -> Iterator[tuple[str, str, bytes]]:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from test_bitstream_entropy import reference_decode
 
 import bitstream.background
+import bitstream.coefficients
 from bitstream import (
     MAX_LEVEL,
     MAX_STEP,
+    MAX_TURNS,
     Background,
     BadSegment,
     BadTokens,
@@ -29,7 +31,7 @@ SIZES = st.integers(1, 50)
 SHARES = st.sampled_from([0.0, 0.02, 0.3, 0.8, 1.0])
 
 
-def make_background(width, height, seed=0, told=0.5, some=0.2, largest=9, turn=1, step=17):
+def make_background(width, height, seed=0, told=0.5, some=0.2, largest=9, turn=1, step=17, fade=80):
     """Coefficients of all magnitudes up to the largest, in some of the blocks that are told of."""
     rng, planes = np.random.default_rng(seed), []
     for size in plane_sizes(width, height):
@@ -38,19 +40,19 @@ def make_background(width, height, seed=0, told=0.5, some=0.2, largest=9, turn=1
         levels[rng.random(levels.shape) >= some] = 0
         levels[~blocks] = 0
         planes.append(Plane(blocks, levels.astype(np.int16)))
-    return Background(turn, step, tuple(planes))
+    return Background(turn, step, tuple(planes), fade=fade)
 
 
-def with_levels(width, height, *levels):
+def with_levels(width, height, *levels, fade=80):
     """A background of which the first block is told, with these coefficients first in its rows."""
-    made = make_background(width, height, told=0)
+    made = make_background(width, height, told=0, fade=fade)
     made.planes[0].told[0, 0] = True
     made.planes[0].levels[0, 0].flat[: len(levels)] = levels
     return made
 
 
 def assert_same(found, expected):
-    assert (found.turn, found.step) == (expected.turn, expected.step)
+    assert (found.turn, found.step, found.fade) == (expected.turn, expected.step, expected.fade)
     for plane, truth in zip(found.planes, expected.planes, strict=True):
         assert plane.told.dtype == bool and plane.levels.dtype == np.int16
         np.testing.assert_array_equal(plane.told, truth.told)
@@ -65,24 +67,26 @@ def assert_same(found, expected):
     told=SHARES,
     some=SHARES,
     largest=st.sampled_from([1, 2, 14, 15, 16, 17, 300, MAX_LEVEL]),
-    turn=st.integers(0, 2**16 - 1),
+    turn=st.integers(0, MAX_TURNS - 1),
     step=st.integers(0, MAX_STEP),
+    fade=st.sampled_from([0, 1, 80, 255]),
 )
-@example(50, 50, 0, 1.0, 1.0, MAX_LEVEL, 0, 0)
-@example(1, 1, 0, 1.0, 1.0, MAX_LEVEL, 0, 0)
-def test_round_trip(width, height, seed, told, some, largest, turn, step):
-    made = make_background(width, height, seed, told, some, largest, turn, step)
+@example(50, 50, 0, 1.0, 1.0, MAX_LEVEL, 0, 0, 0)
+@example(50, 50, 0, 1.0, 1.0, MAX_LEVEL, 0, 0, 1)
+@example(1, 1, 0, 1.0, 1.0, MAX_LEVEL, 0, 0, 1)
+def test_round_trip(width, height, seed, told, some, largest, turn, step, fade):
+    made = make_background(width, height, seed, told, some, largest, turn, step, fade)
     packed = made.pack()
     assert packed == made.pack()
     assert_same(Background.parse(packed, width, height), made)
 
 
 @QUICK
-@given(st.lists(st.integers(-MAX_LEVEL, MAX_LEVEL), max_size=64))
-@example([MAX_LEVEL, -MAX_LEVEL] * 32)
-@example([13, 14, 15, 16, 17, 18, -14, -15, -16, -17, 14 + 2**11, 13 + 2**11, MAX_LEVEL - 1])
-def test_any_levels_come_back(levels):
-    made = with_levels(20, 9, *levels)
+@given(st.lists(st.integers(-MAX_LEVEL, MAX_LEVEL), max_size=64), st.sampled_from([0, 80]))
+@example([MAX_LEVEL, -MAX_LEVEL] * 32, 80)
+@example([13, 14, 15, 16, 17, 18, -14, -15, -16, -17, 14 + 2**11, 13 + 2**11, MAX_LEVEL - 1], 80)
+def test_any_levels_come_back(levels, fade):
+    made = with_levels(20, 9, *levels, fade=fade)
     assert_same(Background.parse(made.pack(), 20, 9), made)
 
 
@@ -138,37 +142,64 @@ def plain_told(coder, told, luma):
             coder.round("told", entries)
 
 
-def plain_levels(coder, plane):
+PERCENT = {
+    "some": [2, 2, 3, 6, 12, 20, 31, 43, 56, 67, 76, 82, 88, 91, 94, 96, 97, 97, 97],
+    "more": [10, 10, 10, 11, 14, 17, 22, 30, 40, 52, 63, 73, 80, 86, 90, 93, 95, 96, 98],
+    "on": [25, 28, 33, 38, 44, 48, 52, 54, 57, 60, 63, 67, 70, 75, 80, 88, 90, 93, 95],
+}
+SIZES_AROUND = 1, 2, 3, 5, 7, 11, 15, 22, 31, 45, 63, 90, 127, 181, 255, 362, 511, 724
+
+
+def plain_levels(coder, plane, fade=0):
     order = sorted(((y, x) for y in range(8) for x in range(8)), key=lambda p: (sum(p), p[0]))
     rows, columns = plane.told.shape
 
     def m(r, c, y, x):
-        if not (0 <= r < rows and 0 <= c < columns and y >= 0 and x >= 0 and plane.told[r, c]):
+        if not (0 <= r < rows and 0 <= c < columns and y >= 0 <= x < 8 and plane.told[r, c]):
             return 0
         return abs(int(plane.levels[r, c, y, x]))
 
-    def some_of(r, c, number):
-        y, x = order[number]
+    def beside(r, c):
+        return (r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)
+
+    def before(r, c, number, count):
+        return sum(m(r, c, *p) for p in order[max(0, number - count) : number])
+
+    def early(r, c, number, y, x):
         odd = (r + c) % 2
         own = level(2 * m(r, c, y - 1, x) + 2 * m(r, c, y, x - 1) + m(r, c, y - 1, x - 1),
                     1, 2, 3, 5, 9)
         near = level(sum(m(*at, y - 1, x) + m(*at, y, x - 1) + 2 * odd * m(*at, y, x)
-                         for at in ((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1))),
-                     1, 2, 3, 5, 9)
-        last = min(2, sum(m(r, c, *p) for p in order[max(0, number - 6) : number]))
+                         for at in beside(r, c)), 1, 2, 3, 5, 9)
+        last = min(2, before(r, c, number, 6))
         band = level(y + x, 1, 2, 3, 5, 8)
-        first = 65536 * (3 + 6 * near + 9 * own) // 100
-        return first, (((6 * odd + band) * 6 + own) * 6 + near) * 3 + last, 6 * own + near
+        some = 65536 * (3 + 6 * near + 9 * own) // 100
+        return ((some, (((6 * odd + band) * 6 + own) * 6 + near) * 3 + last),
+                (16384, 6 * own + near), (32768, 0))
+
+    def later(r, c, number, y, x):
+        odd, band, part = (r + c) % 2, level(y + x, 1, 2, 3, 5, 8), level(y + x, 1, 4)
+        past = level(before(r, c, number, 14), 1, 3)
+        total = 4 * (m(r, c, y - 1, x) + m(r, c, y, x - 1)) + 3 * m(r, c, y - 1, x + 1)
+        total += 2 * (m(r, c, y - 2, x) + m(r, c, y, x - 2))
+        total += sum(m(*at, y - 1, x) + m(*at, y, x - 1) + 3 * odd * m(*at, y, x)
+                     for at in beside(r, c))
+        size = level(total, *SIZES_AROUND)
+        some, more, on = (65536 * PERCENT[kind][size] // 100 for kind in ("some", "more", "on"))
+        return ((some, ((6 * odd + band) * 19 + size) * 3 + past),
+                (more, (3 * odd + part) * 19 + size), (on, 15 * size))
 
     for number, (y, x) in enumerate(order):
         for odd in (0, 1):
             told = [(r, c) for r in range(rows) for c in range(columns)
                     if plane.told[r, c] and (r + c) % 2 == odd]
-            blocks = [(m(r, c, y, x), *some_of(r, c, number)) for r, c in told]
-            coder.round("some", [(first, some, size > 0) for size, first, some, _ in blocks])
-            coder.round("more", [(16384, more, size > 1) for size, *_, more in blocks if size])
+            contexts = later if fade else early
+            blocks = [(m(r, c, y, x), *contexts(r, c, number, y, x)) for r, c in told]
+            coder.round("some", [(*some, size > 0) for size, some, *_ in blocks])
+            coder.round("more", [(*more, size > 1) for size, _, more, _ in blocks if size])
             for n in range(2, 15):
-                coder.round("on", [(32768, n, b[0] > n) for b in blocks if b[0] > n - 1])
+                coder.round("on", [(first, on + n, size > n)
+                                   for size, *_, (first, on) in blocks if size > n - 1])
             rest = [b[0] - 14 for b in blocks if b[0] > 14]
             widths = [v.bit_length() - 1 for v in rest]
             for i in range(max(widths, default=-1) + 1):
@@ -178,20 +209,21 @@ def plain_levels(coder, plane):
             coder.even([plane.levels[r, c, y, x] < 0 for r, c in told if m(r, c, y, x)])
 
 
+@pytest.mark.parametrize("fade", [0, 80])
 @pytest.mark.parametrize(
     ("width", "height", "told", "some", "largest"),
     [(40, 50, 0.5, 0.2, 3), (33, 17, 0.9, 0.6, 60), (16, 16, 1.0, 1.0, MAX_LEVEL),
      (50, 30, 0.7, 0.05, MAX_LEVEL), (9, 40, 0.0, 0.0, 1)],
 )
-def test_bits_are_those_of_the_format_page(width, height, told, some, largest):
-    made = make_background(width, height, 5, told, some, largest)
+def test_bits_are_those_of_the_format_page(width, height, told, some, largest, fade):
+    made = make_background(width, height, 5, told, some, largest, fade=fade)
     coder, (luma, blue, red) = PlainCoder(), made.planes
     plain_told(coder, luma.told, None)
-    plain_levels(coder, luma)
+    plain_levels(coder, luma, fade)
     coder.forget()
     for plane in (blue, red):
         plain_told(coder, plane.told, luma.told)
-        plain_levels(coder, plane)
+        plain_levels(coder, plane, fade)
     assert reference_decode(made.pack()[3:], coder.probabilities) == coder.bits
 
 
@@ -228,7 +260,7 @@ def test_bits_of_maps_are_those_of_the_format_page():
         if number < 2:
             coder.forget()
         plain_told(coder, plane.told, told if number else None)
-        plain_levels(coder, plane)
+        plain_levels(coder, plane, made.fade)
     plain_maps(coder, told, maps)
     assert packed[2] == made.step + 128
     assert reference_decode(packed[3:], coder.probabilities) == coder.bits
@@ -258,8 +290,8 @@ def test_what_is_the_same_everywhere_costs_little():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"turn": -1}, "turn -1"), ({"turn": 2**16}, "turn 65536"), ({"step": -1}, "step -1"),
-     ({"step": MAX_STEP + 1}, "step 64")],
+    [({"turn": -1}, "turn -1"), ({"turn": MAX_TURNS}, "turn 16"), ({"step": -1}, "step -1"),
+     ({"step": MAX_STEP + 1}, "step 64"), ({"fade": -1}, "fade -1"), ({"fade": 256}, "fade 256")],
 )
 def test_fields_out_of_range_are_not_packed(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -283,12 +315,14 @@ PACKED = GOOD.pack()
         (PACKED[:2], "is cut short"),
         (PACKED[:-1], "impossible fields"),
         (PACKED + b"\0\0", "impossible fields"),
+        (b"\x10" + PACKED[1:], "impossible fields"),
         (PACKED[:2] + b"\x40" + PACKED[3:], "impossible fields"),
         (PACKED[:2] + b"\xff" + PACKED[3:], "impossible fields"),
         (PACKED + bytes(8), "bytes left over"),
         (PACKED[:3] + b"\xff" * 64, "payload is damaged"),
     ],
-    ids=["empty", "fields", "cut-word", "odd-length", "step", "large-step", "extra", "garbage"],
+    ids=["empty", "fields", "cut-word", "odd-length", "turn", "step", "large-step", "extra",
+         "garbage"],
 )
 def test_damaged_backgrounds_are_refused(data, message):
     assert_same(Background.parse(PACKED, 30, 14), GOOD)
@@ -302,6 +336,7 @@ def test_damaged_backgrounds_are_refused(data, message):
 def test_absurd_coefficients_are_refused(monkeypatch, value, places):
     with monkeypatch.context() as patched:
         patched.setattr(bitstream.background, "MAX_LEVEL", 2**15 - 1)
+        patched.setattr(bitstream.coefficients, "MAX_LEVEL", 2**15 - 1)
         packed = with_levels(20, 9, *[0] * (places - 1), -value).pack()
         if value < 2**13:
             assert_same(Background.parse(packed, 20, 9), with_levels(20, 9, *[0] * (places - 1),
@@ -310,16 +345,17 @@ def test_absurd_coefficients_are_refused(monkeypatch, value, places):
         Background.parse(packed, 20, 9)
 
 
+@pytest.mark.parametrize("fade", [0, 1])
 @pytest.mark.parametrize("count", [40, 100, 1000, 5000])
-def test_a_coefficient_that_never_ends_is_refused(count):
+def test_a_coefficient_that_never_ends_is_refused(count, fade):
     """All bits 1: the number of a magnitude's bits goes up until somebody stops it."""
     told = [32768] * 4
-    first = 65536 * 3 // 100
+    some, more, on = (1310, 6553, 16384) if fade else (65536 * 3 // 100, 16384, 32768)
     encoder = bitstream.BitEncoder()
-    p1 = np.array([*told, first, 16384, *[32768] * count])
+    p1 = np.array([*told, some, more, *[on] * 13, *[32768] * (count - 13)])
     encoder.push(np.array([1, 0, 0, 0] + [1] * (2 + count), np.uint8), p1)
     with pytest.raises(BadSegment, match="impossible coefficients"):
-        Background.parse(b"\0\0\0" + encoder.finish(), 16, 16)
+        Background.parse(bytes([0, fade, 0]) + encoder.finish(), 16, 16)
 
 
 def refused(data, width, height):

@@ -136,7 +136,7 @@ def test_background():
     segment = Segment((0, 3, 6, 9), b"", qp=20, last_duration=3, background=packed)
     assert segment.pack() == BLOCKS["segment-background"]
     whole = Reader(io.BytesIO(BLOCKS["file"])).header
-    header = replace(whole, backgrounds=True)
+    header = replace(whole, backgrounds=1)
     assert header.pack() == whole.pack() + BLOCKS["head-backgrounds"]
     told = one_block()
     assert told.pack() == packed

@@ -3,7 +3,7 @@ from bitstream_samples import QUICK, make_header
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstream import BadHeader, CapExceeded, Header, UnknownCoder
+from bitstream import BACKGROUNDS, BadHeader, CapExceeded, Header, UnknownCoder
 
 WORD = st.integers(1, 2**32 - 1)
 NAME = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
@@ -108,7 +108,7 @@ def test_flags_and_extra_fields():
     payload = bytearray(make_header().pack())
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(bytes(payload) + b"\0", 18)
-    assert Header.parse(bytes(payload) + b"\1\1\0new", 18, version=5) == make_header()
+    assert Header.parse(bytes(payload) + b"\1\1\0new", 18, version=6) == make_header()
     payload[24] |= 8
     with pytest.raises(BadHeader, match="unknown flags"):
         Header.parse(bytes(payload), 18)
@@ -128,14 +128,14 @@ def test_token_shape(frames, latents):
 
 
 @pytest.mark.parametrize(("spacing", "density", "backgrounds", "version"),
-                         [(1, 1, False, 1), (2, 1, False, 2), (4, 1, False, 2), (1, 2, False, 3),
-                          (4, 2, False, 3), (1, 1, True, 4), (4, 2, True, 4)])
+                         [(1, 1, 0, 1), (2, 1, 0, 2), (4, 1, 0, 2), (1, 2, 0, 3), (4, 2, 0, 3),
+                          (1, 1, 1, 4), (4, 2, 1, 4), (1, 1, 2, 5), (4, 2, 2, 5)])
 def test_what_segments_may_have_makes_files_of_later_versions(spacing, density, backgrounds,
                                                               version):
     header = make_header(spacing=spacing, density=density, backgrounds=backgrounds)
     assert header.version == version
     assert Header.parse(header.pack(), version=version) == header
-    assert len(header.pack()) == len(make_header().pack()) + (version - 1)
+    assert len(header.pack()) == len(make_header().pack()) + min(version - 1, 3)
 
 
 def test_a_header_of_version_2_ends_with_a_spacing():
@@ -149,15 +149,20 @@ def test_a_header_of_version_2_ends_with_a_spacing():
 
 
 def test_a_header_of_version_4_says_whether_there_are_backgrounds():
-    payload = make_header(spacing=2, backgrounds=True).pack()
+    payload = make_header(spacing=2, backgrounds=1).pack()
     assert payload[-3:] == b"\2\1\1"
     with pytest.raises(BadHeader, match="needs 1 bytes"):
         Header.parse(payload[:-1], version=4)
-    with pytest.raises(BadHeader, match="has backgrounds 2, allowed are 0, 1"):
+    with pytest.raises(BadHeader, match="has backgrounds of a later version than its file"):
         Header.parse(payload[:-1] + b"\2", version=4)
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(payload, version=3)
     assert Header.parse(payload[:-1] + b"\0", version=4) == make_header(spacing=2)
+    fading = make_header(spacing=2, backgrounds=BACKGROUNDS)
+    assert fading.pack() == payload[:-1] + b"\2"
+    assert Header.parse(fading.pack(), version=5) == fading
+    with pytest.raises(BadHeader, match="backgrounds is 3, allowed are 0, 1, 2"):
+        Header.parse(payload[:-1] + b"\3", version=5)
 
 
 @QUICK

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_bitstream_background import make_background
 
-from bitstream import Background, BadSegment, BadTokens, Segment, background_of
+from bitstream import BACKGROUNDS, Background, BadSegment, BadTokens, Segment, background_of
 
 
 def with_maps(width, height, turns, seed, share):
@@ -52,7 +52,8 @@ def test_what_stays_costs_next_to_nothing():
 
 
 def test_segments_say_how_many_there_are():
-    header = make_header(backgrounds=True, width=48, height=32, padded_width=48, padded_height=32)
+    header = make_header(backgrounds=BACKGROUNDS, width=48, height=32, padded_width=48,
+                         padded_height=32)
     made = with_maps(48, 32, 3, 1, 0.5)
     segment = Segment(tuple(range(9)), b"", background=made.pack())
     found = background_of(segment, header)
@@ -72,9 +73,9 @@ def test_hostile_maps_are_refused():
 
 
 def test_a_segments_background_stands_on_one_of_its_latent_frames():
-    header = make_header(backgrounds=True, density=2)
+    header = make_header(backgrounds=BACKGROUNDS, density=2)
     for spacing, latents in ((1, 3), (0.5, 5)):
-        for turn in (0, latents - 1, latents, 2**16 - 1):
+        for turn in (0, latents - 1, latents, 15):
             packed = make_background(30, 14, turn=turn).pack()
             segment = Segment(tuple(range(9)), b"tok", 1, 1, spacing, packed)
             if turn < latents:
@@ -84,11 +85,14 @@ def test_a_segments_background_stands_on_one_of_its_latent_frames():
                 with pytest.raises(BadSegment, match="a picture that its segment does not have"):
                     background_of(segment, header)
     assert background_of(Segment((0,), b"tok"), header) is None
-    for turn in (15, 16):  # decoders hold pictures back until they have it
-        packed = make_background(30, 14, turn=turn).pack()
-        segment = Segment(tuple(range(99)), b"tok", 1, 1, 1, packed)
-        if turn < 16:
-            assert background_of(segment, header).turn == turn
-        else:
-            with pytest.raises(BadSegment, match="does not have"):
-                background_of(segment, header)
+
+
+def test_files_of_version_4_have_none_that_fade():
+    header = make_header(backgrounds=1)
+    packed = make_background(30, 14, fade=0).pack()
+    assert background_of(Segment(tuple(range(9)), b"tok", background=packed), header).fade == 0
+    packed = make_background(30, 14, fade=80).pack()
+    segment = Segment(tuple(range(9)), b"tok", background=packed)
+    assert background_of(segment, make_header(backgrounds=BACKGROUNDS)).fade == 80
+    with pytest.raises(BadSegment, match="of a later version than its file"):
+        background_of(segment, header)

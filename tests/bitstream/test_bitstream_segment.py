@@ -5,12 +5,12 @@ from bitstream_samples import QUICK, make_header
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstream import BadSegment, CapExceeded, Segment
+from bitstream import BACKGROUNDS, BadSegment, CapExceeded, Segment
 from bitstream.fields import pack_varint
 
 HEADER = make_header()
 SPACED = make_header(spacing=4, density=2)
-COVERED = make_header(spacing=4, density=2, backgrounds=True)
+COVERED = make_header(spacing=4, density=2, backgrounds=BACKGROUNDS)
 
 
 @QUICK

@@ -54,7 +54,7 @@ def make_grid(shape: tuple[int, int, int], seed: int, bits: int) -> np.ndarray:
     return (tokens % (1 << bits)).astype(np.uint32)
 
 
-def make_background(turn: int, seed: int, turns: int) -> Background:
+def make_background(turn: int, seed: int, turns: int, fade: int = 0) -> Background:
     """A background of the streams' pictures, from plain integer arithmetic: most of the blocks that
     are told of lie beside each other, low frequencies are there more often, and some levels are as
     large as they may be. Every other one has maps for so many latent frames."""
@@ -74,14 +74,14 @@ def make_background(turn: int, seed: int, turns: int) -> Background:
     t, r, c = np.meshgrid(*map(np.arange, (turns, *luma.told.shape)), indexing="ij")
     shown = ((c + t) // 2 % 3 > 0) ^ ((r * 5 + c * 3 + t) % 11 == 0)
     maps = shown & luma.told if seed % 2 else None
-    return Background(turn, 9 * seed + 1, (luma, blue, red), maps)
+    return Background(turn, 9 * seed + 1, (luma, blue, red), maps, fade)
 
 
 def told(background: Background | None) -> bytes:
     """All that a background says, as bytes to be hashed; one where there is none."""
     if background is None:
         return b"-"
-    fields = bytes([*background.turn.to_bytes(2, "little"), background.step])
+    fields = bytes([background.turn, background.fade, background.step])
     planes = [(p.told.astype("u1").tobytes(), p.levels.astype("<i2").tobytes())
               for p in background.planes]
     maps = b"" if background.shown is None else background.shown.astype("u1").tobytes()
@@ -143,12 +143,13 @@ def learned_coder(name: str = "learned8") -> TokenCoder:
 
 
 def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1), name: str = "learned8",
-                   turns: dict[int, int] | None = None) -> tuple[bytes, dict[str, str]]:
+                   turns: dict[int, int] | None = None, fade: int = 0
+                   ) -> tuple[bytes, dict[str, str]]:
     """A stream of coder 2, and what `write_stream` says of it."""
     coder = learned_coder(name)
     sha256 = hashlib.sha256((HERE / f"v1_{name}.prior.safetensors").read_bytes()).digest()
     named = {"prior": "golden8" if name == "learned8" else name, "prior_sha256": sha256}
-    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings, turns)
+    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings, turns, fade)
 
 
 def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, dict[str, str]]:
@@ -160,12 +161,12 @@ def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes
 
 def write_stream(coder: int, bits: int, named: dict[str, Any],
                  code: Callable[[np.ndarray, int], bytes],
-                 spacings: tuple[float, ...] = (1, 1, 1, 1), turns: dict[int, int] | None = None
-                 ) -> tuple[bytes, dict[str, str]]:
+                 spacings: tuple[float, ...] = (1, 1, 1, 1), turns: dict[int, int] | None = None,
+                 fade: int = 0) -> tuple[bytes, dict[str, str]]:
     """Bytes of a stream of four segments, and the SHA-256 of its tokens and of its backgrounds.
 
     Where a spacing is above 1 it is of version 2, where one is below, of version 3. With `turns`,
-    those of the backgrounds by segment, it is of version 4.
+    those of the backgrounds by segment, it is of version 4, or of 5 where these fade.
     """
     header = Header(
         width=WIDTH,
@@ -187,7 +188,7 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
         keyint=17,
         spacing=int(max(spacings)),
         density=int(1 / min(spacings)),
-        backgrounds=turns is not None,
+        backgrounds=0 if turns is None else 1 + (fade > 0),
         **named,
     )
     digest, still, pts, sink = hashlib.sha256(), hashlib.sha256(), 0, io.BytesIO()
@@ -202,7 +203,7 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
             pts = times[-1] + 1001
             payload = code(tokens, 21 * number)
             turn = (turns or {}).get(number)
-            background = None if turn is None else make_background(turn, number, len(tokens))
+            background = None if turn is None else make_background(turn, number, len(tokens), fade)
             still.update(told(background))
             writer.write_segment(Segment(times, payload, 21 * number, 1001, spacing,
                                          background.pack() if background else b""))
@@ -235,6 +236,8 @@ def main() -> None:
         "v2_learned8.mvt": partial(learned_stream, (2, 4, 1, 2)),
         "v3_learned8.mvt": partial(learned_stream, (0.5, 0.5, 2, 1)),
         "v4_learned8.mvt": partial(learned_stream, (1, 0.5, 2, 1), turns={0: 0, 1: 8, 3: 2}),
+        "v5_learned8.mvt": partial(learned_stream, (1, 0.5, 2, 1), turns={0: 0, 1: 8, 3: 2},
+                                   fade=80),
     }
     for name, make in streams.items():
         if not (HERE / name).exists():

@@ -21,7 +21,8 @@ from bitstream import (
     decode_tokens,
 )
 
-SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1], 4: [1, 0.5, 2, 1]}
+SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1], 4: [1, 0.5, 2, 1],
+            5: [1, 0.5, 2, 1]}
 CODERS = {name: learned_coder(name) for name in PRIORS}
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
