@@ -19,19 +19,22 @@ from nvcodec.models.background import BLOCK, CHROMA_STEP, EARLY_CHROMA_STEP, Cov
 
 #: The last picture of this latent frame is the reference; those before wait for it.
 TURN = 2
-#: qp that is asked for, and the step of coefficients of what is seen in AT_FRAMES frames.
-STEPS = ((-16.0, 2.5), (0.0, 3.5), (24.0, 6.5), (48.0, 11.5), (56.0, 20.0), (63.0, 100.0))
+#: qp that is asked for, and the step of coefficients of what is seen in AT_FRAMES frames. Above 54
+#: bits are better spent on tokens, and it rises fast.
+STEPS = ((-16.0, 2.5), (0.0, 3.5), (24.0, 6.5), (48.0, 11.5), (54.0, 19.0), (58.0, 45.0),
+         (63.0, 200.0))
 AT_FRAMES = 85
+#: Steps, and fades. High frequencies are coded without the reference, which has them at the wrong
+#: places; but where a step leaves little of them, wrong ones are better than none.
+FADES = ((20.0, 80.0), (40.0, 144.0))
 #: What a bit is worth: so many squared steps, for each frame.
 WORTH = 0.12
-#: High frequencies are coded without the reference, where it has them at the wrong places.
-FADE = 80
-#: What moves in a block, as a part of its texture, up to which it stands still. Squared errors
-#: alone would have a blur for what drifts.
-STIRRING = 0.1
+#: What moves in a block, as a part of its texture or as a squared error, up to which it stands
+#: still. Squared errors saved alone would have a blur for what drifts.
+STIRRING, FLAT = 0.1, 2.5
 #: Texture begins at this diagonal. A block is told of where so many of the eight around it are, and
-#: any where so many of all are.
-LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.2
+#: any where so much of all texture is.
+LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.25
 #: A block of a turn is shown whatever is decoded where its source is as far from that of the
 #: reference as this part of the squared error of what is decoded, or as that.
 NEARER, QUIET = 0.5, 9.0
@@ -80,11 +83,15 @@ class BackgroundFinder:
         count = 1 + self.frames * (self.turns - 1)
         step = _step_code(_step_at(self.qp) * (AT_FRAMES / count) ** 0.5)
         size = 2 ** (step / 8)
-        planes = self._planes(size, WORTH * count * size ** 2)
-        if planes[0].told.mean() < LEAST_SHARE:
+        fade = _fade_at(size)
+        target = self._target()
+        texture = self._texture(target[0])
+        planes = self._planes(target, texture, fade, size, WORTH * count * size ** 2)
+        told = torch.from_numpy(planes[0].told)
+        if texture[told].sum() < LEAST_SHARE * texture.sum():
             return None
         shown = torch.stack(self.maps).numpy() & planes[0].told
-        return bitstream.Background(TURN, step, planes, shown if shown.any() else None, FADE)
+        return bitstream.Background(TURN, step, planes, shown if shown.any() else None, fade)
 
     def _begin(self) -> None:
         self.reference, self.origin = self.waiting[-1][1].float(), self.waiting[-1][0][-1].float()
@@ -116,38 +123,14 @@ class BackgroundFinder:
         """Blocks of a turn's pictures that are what the reference's source is, bool."""
         wrong = (source[-1] - decoded).square_().mean(-1)
         moved = [(one - self.origin).square_().mean(-1) for one in source]
-        off, *drift = map(_block_means, arithmetic.whole_blocks(torch.stack((wrong, *moved))))
-        still: Tensor = torch.stack(drift).amax(0) < (NEARER * off).clamp_min(QUIET)
+        off, *drift = map(_block_sums, arithmetic.whole_blocks(torch.stack((wrong, *moved))))
+        still: Tensor = torch.stack(drift).amax(0) < (NEARER * off).clamp_min(QUIET * BLOCK ** 2)
         return still
 
-    def _planes(self, size: float, worth: float
-                ) -> tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane]:
-        """The planes at a step; a bit has to be worth so much squared error, over all frames."""
-        stacked = torch.stack((self.weight, self.seen, self.square, self.error))
-        weight, seen, square, error = arithmetic.whole_blocks(stacked)
+    def _target(self) -> Tensor:
+        """What is to be shown, as a difference to the reference: planes [3, H, W]."""
         mean = (self.more / self.weight.clamp_min(1e-6)[..., None]).permute(2, 0, 1)
-        target = arithmetic.whole_blocks(mean)
-        # Squared error where the mean itself is shown: what moves. A mean over few is nearer to
-        # those than to others like them, and what is seen in one turn may be anything.
-        moving = (square - weight * target.square().sum(0)).clamp_min_(0)
-        moving *= (seen + 1) / (seen - 1).clamp_min(0.1)
-        times = _block_means(weight)
-        coarse = 4 * _block_means(arithmetic.halved(weight[None])[0])
-        assert self.reference is not None
-        less = arithmetic.faded(self.reference, FADE)
-        luma = _Levels(arithmetic.blocks_of(target[0]) + less[0], size, times, worth)
-        both = [_Levels(arithmetic.blocks_of(plane) + more, size * CHROMA_STEP, coarse, worth)
-                for plane, more in zip(arithmetic.halved(target[1:]), less[1:], strict=True)]
-        share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
-        saved = BLOCK ** 2 * _block_means(error - moving) - luma.left - share[0] - share[1]
-        told = saved > worth * (luma.bits + BLOCK_BITS)
-        near = F.max_pool2d(self._texture(target[0])[None], 3, 1, 1)[0]
-        told &= BLOCK ** 2 * _block_means(moving) < STIRRING * times * near
-        told &= _around(told) >= COMPANY
-        rows, columns = coarse.shape
-        quarters = told.view(rows, 2, columns, 2).any(3).any(1)
-        blue, red = (_plane(b, quarters & (b.bits > 0)) for b in both)
-        return _plane(luma, told), blue, red
+        return arithmetic.whole_blocks(mean)
 
     def _texture(self, target: Tensor) -> Tensor:
         """What each block of what is to be shown has beyond a slope: skies stay, whatever moves."""
@@ -155,6 +138,33 @@ class BackgroundFinder:
         below = arithmetic.planes_of(self.reference)[..., 0]
         shown = arithmetic.blocks_of(arithmetic.whole_blocks(below[None])[0] + target)
         return (shown.square() * (arithmetic.diagonals() >= LEAST_DIAGONAL)).sum((2, 3))
+
+    def _planes(self, target: Tensor, texture: Tensor, fade: int, size: float, worth: float
+                ) -> tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane]:
+        """The planes at a step; a bit has to be worth so much squared error, over all frames."""
+        assert self.reference is not None
+        stacked = torch.stack((self.weight, self.seen, self.square, self.error))
+        weight, seen, square, error = arithmetic.whole_blocks(stacked)
+        # Squared error where the target itself is shown: what moves. A mean over few is nearer to
+        # those than to others like them, and what is seen in one turn may be anything.
+        moving = (square - weight * target.square().sum(0)).clamp_min_(0)
+        moving *= (seen + 1) / (seen - 1).clamp_min(0.1)
+        times = _block_sums(weight) / BLOCK ** 2
+        coarse = _block_sums(arithmetic.halved(weight[None])[0]) * 4 / BLOCK ** 2
+        less = arithmetic.faded(self.reference, fade)
+        luma = _Levels(arithmetic.blocks_of(target[0]) + less[0], size, times, worth)
+        both = [_Levels(arithmetic.blocks_of(plane) + more, size * CHROMA_STEP, coarse, worth)
+                for plane, more in zip(arithmetic.halved(target[1:]), less[1:], strict=True)]
+        share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
+        saved = _block_sums(error - moving) - luma.left - share[0] - share[1]
+        told = saved > worth * (luma.bits + BLOCK_BITS)
+        near = F.max_pool2d(texture[None], 3, 1, 1)[0]
+        told &= _block_sums(moving) < times * (STIRRING * near).clamp_min(FLAT * BLOCK ** 2)
+        told &= _around(told) >= COMPANY
+        rows, columns = coarse.shape
+        quarters = told.view(rows, 2, columns, 2).any(3).any(1)
+        blue, red = (_plane(b, quarters & (b.bits > 0)) for b in both)
+        return _plane(luma, told), blue, red
 
 
 class _Levels:
@@ -197,14 +207,20 @@ def _around(told: Tensor) -> Tensor:
     return (9 * F.avg_pool2d(own, 3, 1, 1) - own)[0].round()
 
 
-def _block_means(plane: Tensor) -> Tensor:
-    return F.avg_pool2d(plane[None], BLOCK)[0]
+def _block_sums(plane: Tensor) -> Tensor:
+    return BLOCK ** 2 * F.avg_pool2d(plane[None], BLOCK)[0]
 
 
 def _step_at(qp: float) -> float:
     """Step of coefficients of what is seen in AT_FRAMES frames; straight lines of its logarithm."""
     asked, steps = zip(*STEPS, strict=True)
     return float(2 ** np.interp(qp, asked, np.log2(steps)))
+
+
+def _fade_at(size: float) -> int:
+    """What is to be taken of the reference at a step, as files have it."""
+    sizes, fades = zip(*FADES, strict=True)
+    return round(float(np.interp(size, sizes, fades)))
 
 
 def _step_code(size: float) -> int:
