@@ -7,6 +7,7 @@ and more tokens mend little of it. What stays for long is worth a picture of its
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -38,6 +39,9 @@ LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.25
 #: A block of a turn is shown whatever is decoded where its source is as far from that of the
 #: reference as this part of the squared error of what is decoded, or as that.
 NEARER, QUIET = 0.5, 9.0
+#: After so many turns it is foreseen what the background will be, and tokens of it are spared where
+#: sources move no more than what stands still may, or by this squared error.
+FORESEEN, UNSEEN = (4, 8, 16, 32, 64), 25.0
 #: A coefficient is rounded up from here on.
 ROUNDING = 0.45
 #: Bits of a coefficient of 1 among such, more for each doubling, and of a block.
@@ -50,11 +54,15 @@ class BackgroundFinder:
     Args:
         qp: that was asked for, -16..63.
         frames: that each turn after the first stands for.
+        most: frames that a segment may have.
     """
 
-    def __init__(self, qp: float, frames: float) -> None:
-        self.qp, self.frames = qp, frames
+    def __init__(self, qp: float, frames: float, most: int = AT_FRAMES) -> None:
+        self.qp, self.frames, self.most = qp, frames, most
         self.turns = 0
+        #: Blocks that are foreseen to be told of, and how far their sources may be from the
+        #: reference's, as squared errors; None where nothing is foreseen.
+        self.foreseen: tuple[Tensor, Tensor] | None = None
         self.waiting: list[tuple[Tensor, Tensor]] = []
         self.reference: Tensor | None = None
         #: The source of the reference, and for each turn which blocks are like it.
@@ -74,24 +82,50 @@ class BackgroundFinder:
                 self._begin()
         else:
             self._count(source, made, self.frames)
+        if self.turns in FORESEEN:
+            self._foresee()
+
+    def spared(self, source: Tensor) -> Tensor | None:
+        """Blocks of the next turn's pictures, uint8 [T, H, W, 3], that are foreseen to be covered
+        whatever is decoded, bool [rows, columns]; None where nothing is foreseen."""
+        if self.foreseen is None:
+            return None
+        told, limits = self.foreseen
+        covered = told & (self._drift(source) < limits)
+        return ~F.max_pool2d((~covered).float()[None], 3, 1, 1)[0].bool()
 
     def find(self) -> bitstream.Background | None:
         """What to tell, once all pictures are there; None where it is not worth its bits, or where
         there are too few to know."""
-        if self.reference is None:
+        found = None if self.reference is None else self._found(self._passed())
+        if found is None:
             return None
-        count = 1 + self.frames * (self.turns - 1)
-        step = _step_code(_step_at(self.qp) * (AT_FRAMES / count) ** 0.5)
+        shown = torch.stack(self.maps).numpy() & found.planes[0].told
+        return replace(found, shown=shown if shown.any() else None)
+
+    def _foresee(self) -> None:
+        """What would be told if all went on as until now."""
+        found = self._found(max(self._passed(), min(self.most, AT_FRAMES)))
+        self.foreseen = None
+        if found is not None:
+            limits = (STIRRING * _around_most(self._texture())).clamp_min(UNSEEN * BLOCK ** 2)
+            self.foreseen = torch.from_numpy(found.planes[0].told), limits
+
+    def _found(self, frames: float) -> bitstream.Background | None:
+        """The background of a segment of so many frames that are as those until now, without maps;
+        None where it is not worth its bits."""
+        step = _step_code(_step_at(self.qp) * (AT_FRAMES / frames) ** 0.5)
         size = 2 ** (step / 8)
-        fade = _fade_at(size)
-        target = self._target()
-        texture = self._texture(target[0])
-        planes = self._planes(target, texture, fade, size, WORTH * count * size ** 2)
+        fade, texture = _fade_at(size), self._texture()
+        planes = self._planes(texture, fade, size, WORTH * self._passed() * size ** 2)
         told = torch.from_numpy(planes[0].told)
         if texture[told].sum() < LEAST_SHARE * texture.sum():
             return None
-        shown = torch.stack(self.maps).numpy() & planes[0].told
-        return bitstream.Background(TURN, step, planes, shown if shown.any() else None, fade)
+        return bitstream.Background(TURN, step, planes, None, fade)
+
+    def _passed(self) -> float:
+        """How many there were."""
+        return 1 + self.frames * (self.turns - 1)
 
     def _begin(self) -> None:
         self.reference, self.origin = self.waiting[-1][1].float(), self.waiting[-1][0][-1].float()
@@ -122,27 +156,34 @@ class BackgroundFinder:
     def _stays(self, source: Tensor, decoded: Tensor) -> Tensor:
         """Blocks of a turn's pictures that are what the reference's source is, bool."""
         wrong = (source[-1] - decoded).square_().mean(-1)
+        off = _block_sums(arithmetic.whole_blocks(wrong[None])[0])
+        return self._drift(source) < (NEARER * off).clamp_min(QUIET * BLOCK ** 2)
+
+    def _drift(self, source: Tensor) -> Tensor:
+        """How far each block of a turn's pictures is from the source of the reference at most, as a
+        squared error."""
         moved = [(one - self.origin).square_().mean(-1) for one in source]
-        off, *drift = map(_block_sums, arithmetic.whole_blocks(torch.stack((wrong, *moved))))
-        still: Tensor = torch.stack(drift).amax(0) < (NEARER * off).clamp_min(QUIET * BLOCK ** 2)
-        return still
+        drift = [_block_sums(plane) for plane in arithmetic.whole_blocks(torch.stack(moved))]
+        return torch.stack(drift).amax(0)
 
     def _target(self) -> Tensor:
         """What is to be shown, as a difference to the reference: planes [3, H, W]."""
         mean = (self.more / self.weight.clamp_min(1e-6)[..., None]).permute(2, 0, 1)
         return arithmetic.whole_blocks(mean)
 
-    def _texture(self, target: Tensor) -> Tensor:
+    def _texture(self) -> Tensor:
         """What each block of what is to be shown has beyond a slope: skies stay, whatever moves."""
         assert self.reference is not None
         below = arithmetic.planes_of(self.reference)[..., 0]
-        shown = arithmetic.blocks_of(arithmetic.whole_blocks(below[None])[0] + target)
-        return (shown.square() * (arithmetic.diagonals() >= LEAST_DIAGONAL)).sum((2, 3))
+        shown = arithmetic.whole_blocks(below[None])[0] + self._target()[0]
+        texture = arithmetic.blocks_of(shown).square() * (arithmetic.diagonals() >= LEAST_DIAGONAL)
+        return texture.sum((2, 3))
 
-    def _planes(self, target: Tensor, texture: Tensor, fade: int, size: float, worth: float
+    def _planes(self, texture: Tensor, fade: int, size: float, worth: float
                 ) -> tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane]:
         """The planes at a step; a bit has to be worth so much squared error, over all frames."""
         assert self.reference is not None
+        target = self._target()
         stacked = torch.stack((self.weight, self.seen, self.square, self.error))
         weight, seen, square, error = arithmetic.whole_blocks(stacked)
         # Squared error where the target itself is shown: what moves. A mean over few is nearer to
@@ -158,8 +199,8 @@ class BackgroundFinder:
         share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
         saved = _block_sums(error - moving) - luma.left - share[0] - share[1]
         told = saved > worth * (luma.bits + BLOCK_BITS)
-        near = F.max_pool2d(texture[None], 3, 1, 1)[0]
-        told &= _block_sums(moving) < times * (STIRRING * near).clamp_min(FLAT * BLOCK ** 2)
+        limits = (STIRRING * _around_most(texture)).clamp_min(FLAT * BLOCK ** 2)
+        told &= _block_sums(moving) < times * limits
         told &= _around(told) >= COMPANY
         rows, columns = coarse.shape
         quarters = told.view(rows, 2, columns, 2).any(3).any(1)
@@ -205,6 +246,11 @@ def _around(told: Tensor) -> Tensor:
     """How many of the eight blocks around each are told of."""
     own = told.float()[None]
     return (9 * F.avg_pool2d(own, 3, 1, 1) - own)[0].round()
+
+
+def _around_most(texture: Tensor) -> Tensor:
+    """That of each block, or of the one beside it that has most."""
+    return F.max_pool2d(texture[None], 3, 1, 1)[0]
 
 
 def _block_sums(plane: Tensor) -> Tensor:

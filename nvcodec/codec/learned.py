@@ -184,7 +184,7 @@ class SignCoder:
     Rate-distortion optimized quantization: where |z| is small, the cheaper sign. A bit is 1 where
     z + strength * logit > 0: its two values differ by the logit in nats, so this minimizes |z|
     lost plus strength times nats spent, one bit at a time in coding order. Values with |z| >= reach
-    keep their sign.
+    keep their sign; those of 0 take the likelier one.
 
     Args:
         prior: the prior that codes the tokens.
@@ -219,7 +219,8 @@ class SignCoder:
         if self.strength:
             logits = np.log(p1 / (65536 - p1)) * self.strength
             values = values + np.where(np.abs(values) < self.reach, logits, 0)
-        bits: Bits = (values > 0).view(np.uint8)
+        likely = p1 > 32768
+        bits: Bits = np.where(values == 0, likely, values > 0).view(np.uint8)
         self._encoder.push(bits, p1)
         return bits
 

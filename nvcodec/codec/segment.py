@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from functools import partial
+from collections import deque
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from nvcodec.codec.background import BackgroundFinder
 from nvcodec.codec.coders import TokenCoder, Tokens
 from nvcodec.codec.refine import Refiner
 from nvcodec.models import lfq
+from nvcodec.models.background import BLOCK
+from nvcodec.models.config import KEEP
 from nvcodec.models.tokenizer import EncoderStream, Tokenizer
 from nvcodec.segments import Piece, pad_piece
 from nvcodec.video.info import Frame
@@ -48,6 +50,7 @@ class SegmentEncoder:
         spacing: of the segment; pieces have what is coded of its frames.
         fast: look at everything once (`EncoderStream`).
         finder: finds the segment's background, where it is to have one; fresh for each segment.
+            Where signs are chosen by cost, tokens of what it will cover say next to nothing.
     """
 
     def __init__(self, model: Tokenizer, coder: TokenCoder, qp: float, header: bitstream.Header,
@@ -58,8 +61,11 @@ class SegmentEncoder:
         self.packer = coder.packer((header.latent_height, header.latent_width), self.qp,
                                    rdo * strength_at(qp))
         self.refiner, self.finder = refiner, finder
-        #: Frames of this piece whose tokens are still to be chosen.
-        self.pixels = torch.empty(0)
+        self.spares = rdo > 0 and coder.prior is not None and header.spatial_stride == BLOCK
+        #: Frames of this piece by turns, those whose tokens are still to be chosen; of the last
+        #: that were chosen.
+        self.turns: deque[Tensor] = deque()
+        self.turn = torch.empty(0)
         self.pts: list[int] = []
         self.last_duration = 0
 
@@ -70,31 +76,43 @@ class SegmentEncoder:
 
     def add(self, piece: Piece[Frame]) -> None:
         """Code a piece."""
-        frames = pad_piece(piece.frames, piece.first, self.header.time_stride)
-        self.pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
-        look = partial(self._look, self.finder, self.pixels) if self.finder else None
-        self.stream.push(self.pixels, self._send, look)
-
-    def _look(self, finder: BackgroundFinder, pixels: Tensor, made: Tensor) -> None:
-        """Pictures of this piece's turns [T, H, W, 3], and the last of each as decoded."""
         stride = self.header.time_stride
+        frames = pad_piece(piece.frames, piece.first, stride)
+        pixels = torch.from_numpy(np.stack([f.rgb for f in frames]))
         lengths = [1] * (len(pixels) % stride) + [stride] * (len(pixels) // stride)
-        for turn in zip(torch.split(pixels, lengths), made, strict=True):
-            finder.add(*turn)
+        self.turns.extend(torch.split(pixels, lengths))
+        self.stream.push(pixels, self._send, self._look if self.finder else None)
+
+    def _look(self, made: Tensor) -> None:
+        """The last picture of the turn whose tokens were chosen last, as decoders have it."""
+        assert self.finder is not None
+        self.finder.add(self.turn, made)
 
     def _send(self, z: Tensor) -> Tensor:
         """The next latent values [1, t, H', W', bits] -> the signs that the file has for them."""
         values = z[0]
+        turns = [self.turns.popleft() for _ in values]
+        self.turn = turns[-1]
         if self.refiner:
-            stride = self.header.time_stride
-            count = stride * len(values) - -len(self.pixels) % stride
-            now, self.pixels = self.pixels[:count], self.pixels[count:]
-            values = self.refiner.push(values, now)
+            values = self.refiner.push(values, torch.cat(turns))
+        if self.finder and self.spares:
+            values = self._spared(values, self.finder)
         tokens = self.packer.push(values.float().cpu().numpy())
         signs = signs_of(tokens, z)
         if self.refiner:
             self.refiner.learn(signs[0])
         return signs
+
+    def _spared(self, values: Tensor, finder: BackgroundFinder) -> Tensor:
+        """0 for values that are of no account, as the turn's blocks will be covered."""
+        blocks = finder.spared(self.turn)
+        if blocks is None:
+            return values
+        cells = blocks[:values.shape[1], :values.shape[2]].to(values.device)
+        values = values.masked_fill(cells[..., None], 0)
+        if self.stream.model.config.keeps:
+            values[..., KEEP].masked_fill_(cells, 1)
+        return values
 
     def finish(self) -> tuple[bitstream.Segment, int]:
         """The chunk, and the CRC-32 of its tokens."""

@@ -69,13 +69,11 @@ class Tokenizer(nn.Module):
         makes signs of values, latent frame by latent frame: where there is a memory, later values
         depend on what was sent. There values may be looked at `again` (`second_look`), by a part
         0..1 of what is missed. `made` is given the last picture of each turn as decoders make it,
-        [B, t, H, W, 3], not clamped; where there is no memory, nobody makes it.
+        before the next is looked at, [B, 1, H, W, 3], not clamped; where there is no memory, nobody
+        makes it.
         """
         if self.config.memory:  # of each turn the loop needs the last picture alone
-            passage = self._around(x, qp, state, sent, self.config.time_stride, again)
-            if made:
-                made(passage.pictures)
-            return passage.z
+            return self._around(x, qp, state, sent, self.config.time_stride, again, made).z
         z: Tensor = self.encoder(x, self.embed(qp), state)
         sent(z)
         return z
@@ -112,9 +110,10 @@ class Tokenizer(nn.Module):
         return Passage(self.decode(q, qp, every=every), z, q)
 
     def _around(self, x: Tensor, qp: Tensor | float, state: StreamState | None,
-                sent: Sent, every: int = 1, again: float = 0.0) -> Passage:
-        """Once round the loop for each latent frame; `every` as for `decode`, `again` as for
-        `encode`."""
+                sent: Sent, every: int = 1, again: float = 0.0, made: Made | None = None
+                ) -> Passage:
+        """Once round the loop for each latent frame; `every` as for `decode`, `again` and `made`
+        as for `encode`."""
         state = StreamState() if state is None else state
         embedded, stride = self.embed(qp), self.config.time_stride
         frames = x.shape[1]
@@ -124,6 +123,8 @@ class Tokenizer(nn.Module):
             values.append(self._values(part, embedded, state, seen, again))
             signs.append(sent(values[-1]))
             pictures.append(self._turn(signs[-1], embedded, state, seen, every))
+            if made:
+                made(pictures[-1])
         return Passage(torch.cat(pictures, 1), torch.cat(values, 1), torch.cat(signs, 1))
 
     def _values(self, x: Tensor, qp: Tensor | None, state: StreamState, seen: Outlook | None,
@@ -182,7 +183,7 @@ class EncoderStream:
 
         T is 1 + s*k in the first call of a segment and s*k in later ones; `sent` as in
         `Tokenizer.encode`. `made` is given the last picture of each turn as decoders show it,
-        uint8 [t, H, W, 3] on the CPU; where there is no memory, none.
+        uint8 [H, W, 3] on the CPU, before the next is looked at; where there is no memory, none.
         """
         height, width = frames.shape[1:3]
         weight = self.model.encoder.out.weight
@@ -194,8 +195,8 @@ class EncoderStream:
 
 
 def _shown(tell: Made, height: int, width: int) -> Made:
-    """Tells of pictures [1, t, ...] as uint8 [t, H, W, 3] on the CPU."""
-    return lambda x: tell(as_bytes.pixels(x[0, :, :height, :width]).cpu())
+    """Tells of a picture [1, 1, ...] as uint8 [H, W, 3] on the CPU."""
+    return lambda x: tell(as_bytes.pixels(x[0, 0, :height, :width]).cpu())
 
 
 class DecoderStream:

@@ -127,6 +127,21 @@ def test_cheaper_signs(tiny_release: Path) -> None:
     assert sizes[0] > sizes[1] > sizes[2]
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.3])
+def test_values_of_no_account_take_the_likelier_sign(tiny_release: Path, strength: float) -> None:
+    prior = coder_of(release_of(tiny_release), "learned").prior
+    assert prior is not None
+    z = np.random.default_rng(3).normal(size=(3, 8, 8, 18)).astype(np.float32)
+    free = z.copy()
+    free[:, :, 4:] = 0
+    sizes = []
+    for values in (z, free):
+        packer = SignCoder(prior, (8, 8), 10, strength, reach=0.5)
+        packer.push(values)
+        sizes.append(len(packer.finish()[1]))
+    assert sizes[1] < 0.7 * sizes[0]
+
+
 @pytest.mark.parametrize("name", ["none", "table", "learned"])
 def test_latent_frames_come_one_by_one(tiny_release: Path, name: str) -> None:
     """Coded when they are there, decoded when they are asked for; the last one proves them all."""
