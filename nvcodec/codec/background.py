@@ -30,6 +30,9 @@ AT_FRAMES = 85
 FADES = ((20.0, 80.0), (40.0, 144.0))
 #: What a bit is worth: so many squared steps, for each frame.
 WORTH = 0.12
+#: Files have steps that are an eighth of an octave apart: in between, by this power of what the
+#: step is off, the worth of a bit makes up for it, so that sizes do not leap.
+EVEN = 8.0
 #: What moves in a block, as a part of its texture or as a squared error, up to which it stands
 #: still. Squared errors saved alone would have a blur for what drifts.
 STIRRING, FLAT = 0.1, 2.5
@@ -114,10 +117,12 @@ class BackgroundFinder:
     def _found(self, frames: float) -> bitstream.Background | None:
         """The background of a segment of so many frames that are as those until now, without maps;
         None where it is not worth its bits."""
-        step = _step_code(_step_at(self.qp) * (AT_FRAMES / frames) ** 0.5)
+        asked = _step_at(self.qp) * (AT_FRAMES / frames) ** 0.5
+        step = _step_code(asked)
         size = 2 ** (step / 8)
+        worth = WORTH * self._passed() * size ** 2 * (asked / size) ** EVEN
         fade, texture = _fade_at(size), self._texture()
-        planes = self._planes(texture, fade, size, WORTH * self._passed() * size ** 2)
+        planes = self._planes(texture, fade, size, worth)
         told = torch.from_numpy(planes[0].told)
         if texture[told].sum() < LEAST_SHARE * texture.sum():
             return None
