@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bitstream_samples import QUICK, make_header
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bitstream_background import make_background
 
@@ -24,7 +24,7 @@ def with_maps(width, height, turns, seed, share):
     return replace(made, shown=np.stack(maps))
 
 
-@QUICK
+@settings(QUICK, max_examples=20)
 @given(
     width=st.integers(1, 50),
     height=st.integers(1, 50),

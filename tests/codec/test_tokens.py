@@ -142,7 +142,7 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "audio place": ({"audio_after": lambda a: a + 9}, "audio_after"),
     "audio size": ({"audio_bytes": lambda a: a + 2**30}, "above 16777216 bytes"),
     "audio": ({"audio": lambda a: np.zeros_like(a)}, "AUDI"),
-    "version": ({"version": np.array([5], np.uint32)}, "token file version"),
+    "version": ({"version": np.array([bitstream.VERSION + 1], np.uint32)}, "token file version"),
 }
 
 
