@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         plane_sizes,
     )
     from .bitpack import join_bits, pack_tokens, split_bits, unpack_tokens
+    from .camera import MAX_MOVE, MOVE_UNIT, corners, is_plausible
     from .contexts import code_frames, code_tokens
     from .entropy import BitDecoder, BitEncoder
     from .table import Counts, StaticTable, Statistics, count_contexts
@@ -89,6 +90,10 @@ if TYPE_CHECKING:
 _LAZY = {
     "Background": "background",
     "MAX_LEVEL": "background",
+    "MAX_MOVE": "camera",
+    "MOVE_UNIT": "camera",
+    "corners": "camera",
+    "is_plausible": "camera",
     "MAX_STEP": "background",
     "MAX_TURNS": "background",
     "Plane": "background",
@@ -123,8 +128,10 @@ __all__ = [
     "CODER_RAW",
     "CODER_TABLE",
     "MAX_LEVEL",
+    "MAX_MOVE",
     "MAX_STEP",
     "MAX_TURNS",
+    "MOVE_UNIT",
     "VERSION",
     "AudioEntry",
     "AudioPackets",
@@ -176,10 +183,12 @@ __all__ = [
     "checked_frames",
     "code_frames",
     "code_tokens",
+    "corners",
     "count_contexts",
     "decode_frames",
     "decode_tokens",
     "encode_tokens",
+    "is_plausible",
     "join_bits",
     "lost_between",
     "lost_entry",

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .adaptive import Adaptive, BitPlace, Sink, Source
+from .camera import code_moves, is_plausible
 from .coefficients import AROUND, BLOCK, EARLY, MAX_LEVEL, RULES, Chances, Plane, Walk
 from .entropy import PROBABILITY_ONE
 from .errors import BadSegment
-from .header import BACKGROUNDS, Header
+from .header import BACKGROUNDS, EARLY_BACKGROUNDS, FADING_BACKGROUNDS, Header
 from .segment import Segment
 
 __all__ = ["MAX_LEVEL", "MAX_STEP", "MAX_TURNS", "Background", "Plane", "background_of",
@@ -28,7 +29,7 @@ MAX_STEP = 63
 MAX_TURNS = 16
 _FIXED = struct.Struct("<BBB")
 # Of the byte that holds the step.
-_HAS_MAPS = 0x80
+_HAS_MAPS, _HAS_MOVES = 0x80, 0x40
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Background:
             shown whatever is decoded there; None where nothing is said of that.
         fade: 0, or the diagonal of frequencies at which half of the reference is taken, in
             sixteenths, up to 255: of higher ones less, of lower ones more.
+        moves: int16 [P, 4, 2], for each coded picture how far the corners of the reference have
+            gone in it, in 1/16 pixel (x, y): those above, left and right, then those below; None
+            where the camera stands still.
     """
 
     turn: int
@@ -50,6 +54,7 @@ class Background:
     planes: tuple[Plane, Plane, Plane]
     shown: npt.NDArray[np.bool_] | None = None
     fade: int = 0
+    moves: npt.NDArray[np.int16] | None = None
 
     @property
     def step_size(self) -> float:
@@ -77,13 +82,17 @@ class Background:
             Walk(chances, plane.told.shape, luma.told).run(plane)
         if self.shown is not None:
             _maps(sink, luma.told, len(self.shown), self.shown)
-        steps = self.step | (0 if self.shown is None else _HAS_MAPS)
+        if self.moves is not None:
+            code_moves(sink, len(self.moves), self.moves)
+        steps = (self.step | (0 if self.shown is None else _HAS_MAPS)
+                 | (0 if self.moves is None else _HAS_MOVES))
         return _FIXED.pack(self.turn, self.fade, steps) + sink.encoder.finish()
 
     @classmethod
-    def parse(cls, data: bytes, width: int, height: int, turns: int = 1) -> Background:
+    def parse(cls, data: bytes, width: int, height: int, turns: int = 1, pictures: int = 1
+              ) -> Background:
         """Read the bytes of a background of pictures of a size, of a segment of so many latent
-        frames.
+        frames and coded pictures.
 
         Raises:
             BadSegment, BadTokens: they are damaged.
@@ -91,10 +100,10 @@ class Background:
         if len(data) < _FIXED.size:
             raise _bad("is cut short")
         turn, fade, steps = _FIXED.unpack_from(data)
-        step = steps & ~_HAS_MAPS
+        step = steps & ~(_HAS_MAPS | _HAS_MOVES)
         body = data[_FIXED.size :]
         sizes = plane_sizes(width, height)
-        if turn >= MAX_TURNS or step > MAX_STEP or len(body) % 4:
+        if turn >= MAX_TURNS or len(body) % 4:
             raise _bad("has impossible fields")
         source = Source(body)
         source.expect(sum(rows * columns for rows, columns in sizes))
@@ -106,8 +115,14 @@ class Background:
         if steps & _HAS_MAPS:
             source.expect(turns * int(luma.told.sum()))
             shown = _maps(source, luma.told, turns)
+        moves = None
+        if steps & _HAS_MOVES:
+            source.expect(8 * pictures)
+            moves = code_moves(source, pictures)
+            if not is_plausible(moves, width, height):
+                raise _bad("has a camera that turns the picture over")
         source.decoder.finish()
-        return cls(turn, step, (luma, blue, red), shown, fade)
+        return cls(turn, step, (luma, blue, red), shown, fade, moves)
 
 
 def background_of(segment: Segment, header: Header) -> Background | None:
@@ -119,10 +134,13 @@ def background_of(segment: Segment, header: Header) -> Background | None:
     if not segment.background:
         return None
     turns = header.token_shape(segment.frame_count, segment.spacing)[0]
-    background = Background.parse(segment.background, header.width, header.height, turns)
+    pictures = header.pictures_of(turns, segment.spacing)
+    background = Background.parse(segment.background, header.width, header.height, turns, pictures)
     if background.turn >= turns:
         raise _bad("stands on a picture that its segment does not have")
-    if background.fade and header.backgrounds < BACKGROUNDS:
+    kind = (BACKGROUNDS if background.moves is not None else
+            FADING_BACKGROUNDS if background.fade else EARLY_BACKGROUNDS)
+    if kind > header.backgrounds:
         raise _bad("is of a later version than its file")
     return background
 

@@ -32,7 +32,7 @@ __all__ = [
 # As in PNG: the high bit catches 7-bit transfers, the line ends catch text-mode copies, and ^Z
 # stops a listing on old terminals.
 MAGIC = b"\x89MVT\r\n\x1a\n"
-VERSION = 5
+VERSION = 6
 PREAMBLE_SIZE = len(MAGIC) + 2
 CHUNK_OVERHEAD = 12
 

@@ -23,9 +23,9 @@ __all__ = ["BACKGROUNDS", "CODER_LEARNED", "CODER_NAMES", "CODER_RAW", "CODER_TA
 CODER_RAW = 0
 CODER_TABLE = 1
 CODER_LEARNED = 2
-#: Kinds of backgrounds that segments may have: those of version 4, and those and later ones.
-EARLY_BACKGROUNDS = 1
-BACKGROUNDS = 2
+#: Kinds of backgrounds that segments may have: those of version 4, those of version 5 as well, and
+#: all that there are.
+EARLY_BACKGROUNDS, FADING_BACKGROUNDS, BACKGROUNDS = 1, 2, 3
 CODER_NAMES = {CODER_RAW: "raw", CODER_TABLE: "table", CODER_LEARNED: "learned"}
 
 _FLAG_VFR = 1
@@ -84,8 +84,8 @@ class Header:
             version 2 at least.
         density: most coded pictures for each frame after the first, 1 or 2; at 2 the file is of
             version 3 at least.
-        backgrounds: 0, or the latest kind that segments may have: 1 is of version 4, and 2
-            (BACKGROUNDS) of version 5.
+        backgrounds: 0, or the latest kind that segments may have: 1 is of version 4, 2 of
+            version 5, and 3 (BACKGROUNDS) of version 6.
 
     Raises:
         BadHeader: a field is out of range.  CapExceeded: a size is above its cap.
@@ -153,8 +153,8 @@ class Header:
             raise _bad(f"spacing is {self.spacing}, allowed are 1, 2, 4")
         if self.density not in (1, 2):
             raise _bad(f"density is {self.density}, allowed are 1, 2")
-        if self.backgrounds not in (0, EARLY_BACKGROUNDS, BACKGROUNDS):
-            raise _bad(f"backgrounds is {self.backgrounds}, allowed are 0, 1, 2")
+        if not 0 <= self.backgrounds <= BACKGROUNDS:
+            raise _bad(f"backgrounds is {self.backgrounds}, allowed are 0..{BACKGROUNDS}")
         if self.rotation not in (0, 90, 180, 270):
             raise _bad(f"rotation is {self.rotation}, allowed are 0, 90, 180, 270")
         if not 1 <= len(self.model.encode()) <= MAX_ID_BYTES or not self.model.isprintable():
@@ -224,6 +224,11 @@ class Header:
         latents = 1 + ceil((frame_count - 1) / (spacing * self.time_stride))
         return latents, self.latent_height, self.latent_width
 
+    def pictures_of(self, turns: int, spacing: float = 1) -> int:
+        """Coded pictures that so many latent frames of a segment stand for, but for those that
+        nobody is shown."""
+        return 1 + (turns - 1) * (self.time_stride // ceil(1 / spacing))
+
     def pack(self) -> bytes:
         """Return the HEAD payload."""
         flags = (
@@ -274,7 +279,7 @@ class Header:
             values["density"] = cursor.u8()
         if version >= 4:
             values["backgrounds"] = cursor.u8()
-            if version == 4 and values["backgrounds"] > EARLY_BACKGROUNDS:
+            if values["backgrounds"] > version - 3:
                 raise cursor.fail("has backgrounds of a later version than its file")
         if version <= VERSION:
             cursor.finish()

@@ -16,8 +16,8 @@ from torch import Tensor
 
 import bitstream
 from nvcodec.codec import mapping
-from nvcodec.codec.background import covered
 from nvcodec.codec.coders import TokenCoder, coder_for
+from nvcodec.codec.covering import covered
 from nvcodec.codec.overlap import ahead
 from nvcodec.codec.spacing import all_frames
 from nvcodec.codec.span import END, Span

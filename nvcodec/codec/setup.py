@@ -118,7 +118,7 @@ class Setup:
         frames, qp, spacing = self._spaced(frames, qp)
         finder = refiner = None
         if self.header.backgrounds:
-            finder = BackgroundFinder(asked, self.header.time_stride * spacing, self.options.keyint)
+            finder = BackgroundFinder(asked, self.header.time_stride, spacing, self.options.keyint)
         if self.perceptual is not None:
             refiner = Refiner(self.model, round(qp), self.options.effort, self.perceptual)
         segment = SegmentEncoder(

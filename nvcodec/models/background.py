@@ -9,9 +9,12 @@ from __future__ import annotations
 from functools import cache
 from math import cos, pi, sqrt
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nvcodec.models.camera import Moves, homography, places, sampled
 
 #: Sides of the blocks that are transformed, and of those that pictures are compared by.
 BLOCK, FINE = 8, 4
@@ -130,6 +133,27 @@ def inside(shown: Tensor, size: torch.Size) -> Tensor:
     return 1 - F.max_pool2d(1 - places[None, None], 3, 1, 1)[0, 0, :size[0], :size[1]]
 
 
+def gone(share: Tensor, moves: Moves, height: int, width: int) -> Tensor:
+    """Values at places of `likeness` of the reference, 0 outside of it -> those at the places of a
+    picture of that size in which the corners have moved."""
+    if not moves.any():
+        return share
+    back = np.linalg.inv(homography(moves, width, height))
+    at = places(back, share.shape[1] * FINE, share.shape[0] * FINE, FINE)
+    return sampled(share[None], at, FINE)[0]
+
+
+def grid_of(picture: Tensor) -> torch.Size:
+    """Rows and columns of places of `likeness`, of a picture [H, W, 3]."""
+    return torch.Size(-(-n // FINE) for n in picture.shape[:2])
+
+
+def quarters(told: Tensor) -> Tensor:
+    """Blocks of luma that are told of -> those of chroma that have one of them, bool."""
+    rows, columns = (n // 2 for n in told.shape)
+    return told.view(rows, 2, columns, 2).any(3).any(1)
+
+
 class Cover:
     """Lays a background over decoded pictures.
 
@@ -146,14 +170,29 @@ class Cover:
         self.picture = (self.reference + change).clamp_(0, 255)
         self.told = told
 
-    def over(self, picture: Tensor, shown: Tensor | None = None) -> Tensor:
+    def over(self, picture: Tensor, shown: Tensor | None = None, moves: Moves | None = None
+             ) -> Tensor:
         """A decoded picture uint8 [H, W, 3] -> that with the background over it; inside of the
-        blocks that are `shown` [rows, columns] in 0..1 whatever is decoded."""
+        blocks that are `shown` [rows, columns] in 0..1 whatever is decoded, and where the camera
+        has moved nothing else."""
         made = picture.float()
-        share = likeness(made, self.reference)
-        share *= spread(self.told, share.shape)
-        if shown is not None:
-            covered = inside(shown, share.shape) * spread(self.told, share.shape)
-            share = torch.maximum(share, covered)
+        if moves is None or not moves.any():
+            share = likeness(made, self.reference) * spread(self.told, grid_of(picture))
+            if shown is not None:
+                share = torch.maximum(share, self._share(shown))
+            background = self.picture
+        elif shown is None:
+            return picture
+        else:
+            share = gone(self._share(shown), moves, self.height, self.width)
+            back = np.linalg.inv(homography(moves, self.width, self.height))
+            at = places(back, self.width, self.height)
+            background = sampled(self.picture.permute(2, 0, 1), at, mode="bicubic",
+                                 outside="border").permute(1, 2, 0)
         wide = filled(share, self.height, self.width)[..., None]
-        return torch.addcmul(made, self.picture - made, wide).add_(0.5).clamp_(0, 255).byte()
+        return torch.addcmul(made, background - made, wide).add_(0.5).clamp_(0, 255).byte()
+
+    def _share(self, shown: Tensor) -> Tensor:
+        """How much of the background lies over each place of the reference."""
+        size = grid_of(self.reference)
+        return inside(shown, size) * spread(self.told, size)

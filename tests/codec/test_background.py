@@ -17,7 +17,8 @@ import bitstream
 import nvcodec
 from nvcodec import EncodeOptions
 from nvcodec.cli.app import run
-from nvcodec.codec.background import BackgroundFinder, covered
+from nvcodec.codec.background import BackgroundFinder
+from nvcodec.codec.covering import covered
 from nvcodec.video.color import ColorTags
 from nvcodec.video.reader import open_video
 from nvcodec.video.writer import VideoWriter
