@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bitstream
-from nvcodec.codec.worth import AT_FRAMES, Sums, block_sums
+from nvcodec.codec.worth import AT_FRAMES, LEAST_SHARE, Sums, block_sums
 from nvcodec.models import background as arithmetic
 from nvcodec.models.background import BLOCK
 from nvcodec.models.camera import Camera, Moves, homography, places, sampled
@@ -28,9 +28,9 @@ TURN = 2
 #: reference as this part of the squared error of what is decoded, or as that.
 NEARER, QUIET = 0.5, 9.0
 #: After so many turns it is foreseen what the background will be, and tokens of it are spared where
-#: sources move no more than what stands still may, or by this squared error.
+#: sources move no more than what stands still may, or by this squared error, or by that part of
+#: what is usually wrong there.
 FORESEEN, UNSEEN = (4, 8, 16, 32, 64), 25.0
-LOOSE = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class _Turn:
     Attributes:
         source: the pictures themselves, uint8 [T, H, W, 3].
         moves: of the corners in each.
-        pictures: moved back to where the reference has things, uint8 [H, W, 3] each.
+        pictures: all or every other, moved back to where the reference has things, uint8 [H, W, 3].
         inside: the pixels of the reference that are in view in all of them, [H, W]; None: all.
         drift: how far each block is from the source of the reference at most, as a squared error.
     """
@@ -78,7 +78,8 @@ class BackgroundFinder:
         self.maps: list[Tensor] = []
         self.moves: list[Moves] = []
         self.camera: Camera | None = None
-        self.counted: Tensor | None = None
+        #: Blocks without which the tokens of this turn would be missed, and of any until now.
+        self.counted_on = self.relied = torch.empty(0, dtype=torch.bool)
         #: The turn that was looked at last.
         self.turn: _Turn | None = None
 
@@ -98,14 +99,13 @@ class BackgroundFinder:
         """Blocks of the next turn's pictures, uint8 [T, H, W, 3], that are foreseen to be covered
         whatever is decoded, bool [rows, columns]; None where nothing is foreseen."""
         if self.foreseen is None:
+            self.counted_on = torch.zeros_like(self.counted_on)
             return None
         told, limits = self.foreseen
         turn = self._looked_at(source)
-        covered = told & (turn.drift < limits)
-        self.relied |= covered
-        self.counted = covered
-        share = arithmetic.inside(covered.float(),
-                                  torch.Size(2 * n for n in told.shape))
+        self.counted_on = told & (turn.drift < limits)
+        self.relied = self.relied | self.counted_on
+        share = arithmetic.inside(self.counted_on.float(), torch.Size(2 * n for n in told.shape))
         shares = [arithmetic.gone(share, moves, *self.origin.shape[:2]) for moves in turn.moves]
         least = torch.stack(shares).amin(0)
         return -F.max_pool2d(-least[None], 2)[0] > 0.99
@@ -116,7 +116,9 @@ class BackgroundFinder:
         if self.sums is None:
             return None
         passed = self._passed()
-        best = self.sums.best(TURN, self.qp, passed, passed, self.relied)
+        # What was relied on has to be told, however little it is.
+        least = 0.0 if self.relied.any() else LEAST_SHARE
+        best = self.sums.best(TURN, self.qp, passed, passed, self.relied, least)
         if best is None:
             return None
         found, _ = best
@@ -130,10 +132,13 @@ class BackgroundFinder:
         self.foreseen = None
         if self.sums is not None:
             passed = self._passed()
-            best = self.sums.best(TURN, self.qp, max(passed, min(self.most, AT_FRAMES)), passed, self.relied)
+            likely = max(passed, min(self.most, AT_FRAMES))
+            best = self.sums.best(TURN, self.qp, likely, passed, self.relied)
             if best is not None:
-                told = torch.from_numpy(best[0].planes[0].told)
-                self.foreseen = told, torch.maximum(best[1].clamp_min(UNSEEN * BLOCK ** 2), NEARER * LOOSE * self.sums.wrong())
+                found, stirring = best
+                limits = stirring.clamp_min(UNSEEN * BLOCK ** 2)
+                self.foreseen = (torch.from_numpy(found.planes[0].told),
+                                 torch.maximum(limits, NEARER * self.sums.wrong()))
 
     def _passed(self) -> float:
         """How many frames there were."""
@@ -142,7 +147,7 @@ class BackgroundFinder:
     def _begin(self) -> None:
         sources, made = zip(*self.waiting, strict=True)
         self.sums = Sums(made[-1].float())
-        self.relied = torch.zeros_like(self.sums.wrong(), dtype=torch.bool)
+        self.counted_on = self.relied = torch.zeros_like(self.sums.wrong(), dtype=torch.bool)
         self.origin, self.camera = sources[-1][-1].float(), Camera(sources[-1][-1])
         pictures = torch.cat(sources)
         moves = np.concatenate((self.camera.back(pictures[:-1]), np.zeros((1, 4, 2), np.int16)))
@@ -159,20 +164,18 @@ class BackgroundFinder:
         return self.turn
 
     def _seen(self, source: Tensor, moves: Moves) -> _Turn:
-        back = [self._back(picture, move) for picture, move in zip(source, moves, strict=True)]
+        # Where they move every other is enough, and each costs time.
+        some = slice((len(moves) - 1) % 2, None, 2) if moves.any() else slice(None)
+        back = [self._back(one, gone) for one, gone in zip(source[some], moves[some], strict=True)]
         pictures = [picture for picture, _ in back]
-        gone = [inside for _, inside in back if inside is not None]
-        inside = torch.stack(gone).amin(0) if gone else None
+        views = [inside for _, inside in back if inside is not None]
+        inside = torch.stack(views).amin(0) if views else None
         return _Turn(source, moves, pictures, inside, self._drift(pictures, inside))
 
     def _count(self, turn: _Turn, made: Tensor, frames: float) -> None:
         assert self.sums is not None
         decoded = self._back(made, turn.moves[-1])[0].float()
-        stays = self._stays(turn, decoded)
-        if self.counted is not None:
-            stays |= self.counted
-            self.counted = None
-        self.maps.append(stays)
+        self.maps.append(self._stays(turn, decoded) | self.counted_on)
         self.moves.append(turn.moves[(len(turn.moves) - 1) % self.every::self.every])
         share = arithmetic.inside(self.maps[-1].float(), arithmetic.grid_of(decoded))
         if not turn.moves[-1].any():  # otherwise nothing else is covered

@@ -29,7 +29,7 @@ EVEN = 8.0
 STIRRING, FLAT = 0.1, 2.5
 #: Texture begins at this diagonal. A block is told of where so many of the eight around it are, and
 #: any where so much of all texture is.
-LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.25
+LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.5
 #: A coefficient is rounded up from here on.
 ROUNDING = 0.45
 #: Bits of a coefficient of 1 among such, more for each doubling, and of a block.
@@ -61,10 +61,13 @@ class Sums:
             self.more += weight[..., None] * more
             self.square += weight * more.square_().sum(-1)
 
-    def best(self, turn: int, qp: float, frames: float, passed: float, relied: Tensor
-             ) -> tuple[bitstream.Background, Tensor] | None:
+    def best(self, turn: int, qp: float, frames: float, passed: float, relied: Tensor,
+             least: float = LEAST_SHARE) -> tuple[bitstream.Background, Tensor] | None:
         """The background of a segment of so many frames that are as those that have passed, without
-        maps, and how much may move in each of its blocks; None where it is not worth its bits."""
+        maps, and how much may move in each of its blocks; None where it is not worth its bits.
+
+        Blocks that are `relied` on are told of whatever moves in them and beside them.
+        """
         asked = _step_at(qp) * (AT_FRAMES / frames) ** 0.5
         step = _step_code(asked)
         size = 2 ** (step / 8)
@@ -73,7 +76,7 @@ class Sums:
         around = F.max_pool2d(texture[None], 3, 1, 1)[0]
         planes = self._planes(STIRRING * around, fade, size, worth, relied)
         told = torch.from_numpy(planes[0].told)
-        if texture[told].sum() < LEAST_SHARE * texture.sum():
+        if not told.any() or texture[told].sum() < least * texture.sum():
             return None
         return bitstream.Background(turn, step, planes, None, fade), STIRRING * around
 

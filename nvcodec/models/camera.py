@@ -32,9 +32,12 @@ STEPS, FINEST, LEAST = (4, 3, 2), 160, 64
 SMALL = 0.02
 #: Squared errors count little above this many times the median error, or levels of 8 bits.
 ROBUST, LEVELS = 2.5, 1.5
-#: A camera moves where that takes the mean error, each of at most CLAMP levels, below this part:
-#: next to nothing is better shown as it is than resampled.
-STILL, CLAMP = 0.85, 4.0
+#: A camera moves where that takes the mean error, each of at most CLAMP levels, below one part
+#: where no corner goes a pixel, and below another elsewhere: next to nothing is better shown as it
+#: is than resampled.
+STILL, CLEAR, CLAMP = 0.85, 0.97, 4.0
+#: Nor where no corner goes that far, in pixels, before the finest level.
+LITTLE = 0.25
 #: Part of the reference that has to be in view.
 IN_VIEW = 0.1
 
@@ -65,14 +68,12 @@ def moves_of(h: Homography, width: int, height: int) -> Moves | None:
 def places(h: Homography, width: int, height: int, cell: int = 1) -> Tensor:
     """Where the centres of a picture's cells, of so many pixels each way, are taken: positions in
     pixels (x, y), float32 [height / cell, width / cell, 2], both rounded up."""
-    x, y = (torch.arange(-(-n // cell), dtype=torch.float64).add_(0.5).mul_(cell)
-            for n in (width, height))
-    if h[2] @ (width / 2, height / 2, 1) < 0:
-        h = -h
-    across, down, over = (row[0] * x + (row[1] * y + row[2])[:, None] for row in h)
-    there = torch.stack((across, down), -1) / over[..., None]
+    x, y = ((torch.arange(-(-n // cell)) + 0.5) * cell for n in (width, height))
+    h = h / (h[2] @ (width / 2, height / 2, 1))
+    across, down, over = (float(a) * x + (float(b) * y + float(c))[:, None] for a, b, c in h)
+    there = torch.stack((across, down), -1).div_(over[..., None])
     # Beyond the horizon there is nothing.
-    return there.masked_fill_((over <= 1e-6)[..., None], -1e6).float()
+    return there.masked_fill_((over <= 1e-3)[..., None], -1e6)
 
 
 def sampled(planes: Tensor, at: Tensor, cell: int = 1, mode: str = "bilinear",
@@ -101,14 +102,23 @@ class Registration:
         """The one to a picture, from the best of these on; where it is lost, the identity."""
         self.others = self._pyramid(picture)
         h = min(starts, key=lambda start: self._error(start, 0))
+        last, still = len(STEPS) - 1, np.eye(3)
         for number, steps in enumerate(STEPS):
+            if number == last and self._reach(h) < LITTLE:
+                return still
             for _ in range(steps):
                 h, size = self._step(h, number)
                 if size < SMALL:
                     break
-        last = len(STEPS) - 1
-        still = np.eye(3)
-        return h if self._error(h, last) < STILL * self._error(still, last) else still
+        gain = STILL if self._reach(h) < 1 else CLEAR
+        return h if self._error(h, last) < gain * self._error(still, last) else still
+
+    def _reach(self, h: Homography) -> float:
+        """How far the corner goes that goes furthest, in pixels."""
+        corners = np.array([[-1, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]])
+        there = corners @ h.T
+        gone = (there[:, :2] / there[:, 2:] - corners[:, :2]) * (self.width / 2, self.height / 2)
+        return float(np.abs(gone).max())
 
     def in_pixels(self, h: Homography) -> Homography:
         """A homography of positions from -1 to 1 as one of positions in pixels."""
