@@ -89,10 +89,10 @@ class Background:
         return _FIXED.pack(self.turn, self.fade, steps) + sink.encoder.finish()
 
     @classmethod
-    def parse(cls, data: bytes, width: int, height: int, turns: int = 1, pictures: int = 1
-              ) -> Background:
+    def parse(cls, data: bytes, width: int, height: int, turns: int = 1, pictures: int = 1,
+              latest: int = BACKGROUNDS) -> Background:
         """Read the bytes of a background of pictures of a size, of a segment of so many latent
-        frames and coded pictures.
+        frames and coded pictures, of the `latest` kind or an earlier one.
 
         Raises:
             BadSegment, BadTokens: they are damaged.
@@ -105,6 +105,10 @@ class Background:
         sizes = plane_sizes(width, height)
         if turn >= MAX_TURNS or len(body) % 4:
             raise _bad("has impossible fields")
+        kind = (BACKGROUNDS if steps & _HAS_MOVES else
+                FADING_BACKGROUNDS if fade else EARLY_BACKGROUNDS)
+        if kind > latest:
+            raise _bad("is of a later version than its file")
         source = Source(body)
         source.expect(sum(rows * columns for rows, columns in sizes))
         rules = RULES if fade else EARLY
@@ -135,13 +139,10 @@ def background_of(segment: Segment, header: Header) -> Background | None:
         return None
     turns = header.token_shape(segment.frame_count, segment.spacing)[0]
     pictures = header.pictures_of(turns, segment.spacing)
-    background = Background.parse(segment.background, header.width, header.height, turns, pictures)
+    background = Background.parse(segment.background, header.width, header.height, turns, pictures,
+                                  header.backgrounds)
     if background.turn >= turns:
         raise _bad("stands on a picture that its segment does not have")
-    kind = (BACKGROUNDS if background.moves is not None else
-            FADING_BACKGROUNDS if background.fade else EARLY_BACKGROUNDS)
-    if kind > header.backgrounds:
-        raise _bad("is of a later version than its file")
     return background
 
 

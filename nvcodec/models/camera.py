@@ -27,7 +27,7 @@ Moves = npt.NDArray[np.int16]
 
 #: Levels of the pyramid, steps on each at most, coarse to fine; the shorter side on the finest has
 #: FINEST pixels at least, and a picture LEAST.
-STEPS, FINEST, LEAST = (4, 3, 2), 160, 64
+STEPS, FINEST, LEAST = (4, 4, 4), 160, 64
 #: Steps below this, in the finest level's pixels, are the last ones of a level.
 SMALL = 0.02
 #: Squared errors count little above this many times the median error, or levels of 8 bits.

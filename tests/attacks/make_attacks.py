@@ -128,7 +128,7 @@ def damage_cases() -> Iterator[tuple[str, str, bytes]]:
     place = FILE.index(b"SEGM") + 20
     yield "crc_of_segment", "ChunkCrcError", FILE[:place] + b"\x55" + FILE[place + 1 :]
     yield "crc_of_end", "ChunkCrcError", FILE[:-1] + bytes([FILE[-1] ^ 1])
-    yield "version", "UnsupportedVersion", FILE[:8] + b"\x06\x06" + FILE[10:]
+    yield "version", "UnsupportedVersion", FILE[:8] + b"\x07\x07" + FILE[10:]
     yield "unknown_chunk", "UnknownChunk", inserted(4, framed(b"NEWS", b"critical"))
 
 
@@ -156,6 +156,8 @@ def header_cases() -> Iterator[tuple[str, str, bytes]]:
     yield "header_backgrounds", "BadHeader", FILE[:8] + b"\x04\x04" + fourth[10:]
     fifth = rebuilt(head0=HEAD + b"\1\1\3")
     yield "header_backgrounds_of_later", "BadHeader", FILE[:8] + b"\x05\x05" + fifth[10:]
+    sixth = rebuilt(head0=HEAD + b"\1\1\4")
+    yield "header_backgrounds_of_none", "BadHeader", FILE[:8] + b"\x06\x06" + sixth[10:]
     other = make_header(coder=CODER_TABLE, prior="lost", prior_sha256=bytes(32))
     yield "wrong_table", "WrongTable", whole_file(other)
 
@@ -226,7 +228,8 @@ def rewritten(header: Header, payload: bytes, frames: int = 5, background: bytes
     return sink.getvalue()
 
 
-def make_background(turn: int = 1, step: int = 20, fade: int = 80) -> bytes:
+def make_background(turn: int = 1, step: int = 20, fade: int = 80,
+                    moves: np.ndarray | None = None) -> bytes:
     """A background of 24x16 pixels."""
     planes = []
     for number, (rows, columns) in enumerate(plane_sizes(24, 16)):
@@ -234,10 +237,10 @@ def make_background(turn: int = 1, step: int = 20, fade: int = 80) -> bytes:
         levels[0, :, :2, 0] = 9 - number, -1
         planes.append(Plane(levels[:, :, 0, 0] != 0, levels))
     luma, blue, red = planes
-    return Background(turn, step, (luma, blue, red), fade=fade).pack()
+    return Background(turn, step, (luma, blue, red), fade=fade, moves=moves).pack()
 
 
-def covered_file(background: bytes | None = None, kind: int = BACKGROUNDS) -> bytes:
+def covered_file(background: bytes | None = None, kind: int = 2) -> bytes:
     """A valid stream of a segment with a background, or with other bytes in its place."""
     header = make_header(backgrounds=kind)
     return rewritten(header, encode_tokens(TOKENS, 0), 5, background or make_background())
@@ -246,7 +249,7 @@ def covered_file(background: bytes | None = None, kind: int = BACKGROUNDS) -> by
 def background_cases() -> Iterator[tuple[str, str, bytes]]:
     """Faults of backgrounds, of version 4 and of those that fade."""
     wide = {"width": 16384, "height": 16384, "padded_width": 16384, "padded_height": 16384}
-    for kind, fade, name in ((1, 0, "background"), (BACKGROUNDS, 80, "fading")):
+    for kind, fade, name in ((1, 0, "background"), (2, 80, "fading")):
         def file(background: bytes, kind: int = kind) -> bytes:
             return covered_file(background, kind)
 
@@ -266,6 +269,15 @@ def background_cases() -> Iterator[tuple[str, str, bytes]]:
         huge = make_header(backgrounds=kind, **wide)
         yield f"{name}_huge_picture", "BadSegment", rewritten(huge, b"1234", 5, good)
     yield "fading_too_early", "BadSegment", covered_file(make_background(), 1)
+    moves = np.arange(40, dtype=np.int16).reshape(5, 4, 2) % 7
+    good = make_background(moves=moves)
+    yield "moving_too_early", "BadSegment", covered_file(good)
+    more = make_background(moves=moves.repeat(9, 0))
+    yield "moving_more_pictures", "BadTokens", covered_file(more, BACKGROUNDS)
+    yield "moving_garbage", "BadTokens", covered_file(good[:3] + b"\xff" * 64, BACKGROUNDS)
+    mirrored = moves + np.array([[24, 0], [-24, 0]] * 2, np.int16) * 16
+    over = make_background(moves=mirrored)
+    yield "moving_over", "BadSegment", covered_file(over, BACKGROUNDS)
 
 
 def token_cases() -> Iterator[tuple[str, str, bytes]]:

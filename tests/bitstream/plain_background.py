@@ -124,6 +124,35 @@ def plain_levels(coder, plane, fade=0):
             coder.even([plane.levels[r, c, y, x] < 0 for r, c in told if m(r, c, y, x)])
 
 
+def plain_moves(coder, moves):
+    """Moves int [P, 4, 2] of the corners."""
+    moves = [[[int(v) for v in corner] for corner in picture] for picture in moves]
+
+    def changes(rows):
+        return [[[b - a for a, b in zip(p, q, strict=True)] for p, q in zip(x, y, strict=True)]
+                for x, y in zip([[[0, 0]] * 4, *rows], rows, strict=False)]
+
+    def size(rows):
+        return sum(abs(v) for row in rows[len(moves) - len(rows):] for p in row for v in p)
+
+    first, second = changes(moves), changes(changes(moves))
+    steady = size(second[2:]) < size(first[1:])
+    coder.even([steady])
+    numbers = []
+    for a, b, c, d in second if steady else first:
+        for x in (0, 1):
+            numbers += [(x, 0, a[x]), (x, 1, b[x] - a[x]), (x, 1, c[x] - a[x]),
+                        (x, 2, d[x] - b[x] - c[x] + a[x])]
+        numbers[-8:] = [numbers[-8 + i] for i in (0, 4, 1, 5, 2, 6, 3, 7)]
+    most = max(abs(v).bit_length() for *_, v in numbers)
+    for i in range(most + 1):
+        coder.round("wide", [(32768, 22 * kind + i, abs(v).bit_length() > i)
+                             for _, kind, v in numbers if abs(v).bit_length() >= i])
+    for i in reversed(range(most)):
+        coder.even([abs(v) >> i & 1 for *_, v in numbers if abs(v).bit_length() > i + 1])
+    coder.even([v < 0 for *_, v in numbers if v])
+
+
 def plain_maps(coder, told, maps):
     rows, columns = told.shape
     before = np.zeros_like(told)

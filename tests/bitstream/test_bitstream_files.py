@@ -266,10 +266,10 @@ def test_later_compatible_versions_are_read():
     header = make_header()
     payload = header.pack() + b"\1\1\0"  # spacing, density and no backgrounds
     sink = io.BytesIO()
-    sink.write(FILE[:8] + b"\x06\x01" + framed(b"HEAD", payload + b"new"))
+    sink.write(FILE[:8] + b"\x07\x01" + framed(b"HEAD", payload + b"new"))
     assert read_header(io.BytesIO(sink.getvalue())) == header
     with pytest.raises(UnsupportedVersion, match="update nvcodec"):
-        read_header(io.BytesIO(FILE[:8] + b"\x06\x06"))
+        read_header(io.BytesIO(FILE[:8] + b"\x07\x07"))
 
 
 def test_pack_chunk_refuses_payloads_above_the_cap():
@@ -321,7 +321,7 @@ def test_files_hold_backgrounds_where_their_header_has_some():
         for segment in segments:
             writer.write_segment(segment)
     data = sink.getvalue()
-    assert data[8:10] == b"\x05\x05"
+    assert data[8:10] == b"\x06\x06"
     reader = Reader(io.BytesIO(data))
     assert reader.header == header and not reader.rebuilt
     assert list(reader.iter_segments()) == segments == list(StreamReader(Pipe(data)))

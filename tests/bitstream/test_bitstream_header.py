@@ -108,7 +108,7 @@ def test_flags_and_extra_fields():
     payload = bytearray(make_header().pack())
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(bytes(payload) + b"\0", 18)
-    assert Header.parse(bytes(payload) + b"\1\1\0new", 18, version=6) == make_header()
+    assert Header.parse(bytes(payload) + b"\1\1\0new", 18, version=7) == make_header()
     payload[24] |= 8
     with pytest.raises(BadHeader, match="unknown flags"):
         Header.parse(bytes(payload), 18)
@@ -158,11 +158,14 @@ def test_a_header_of_version_4_says_whether_there_are_backgrounds():
     with pytest.raises(BadHeader, match="follow its last field"):
         Header.parse(payload, version=3)
     assert Header.parse(payload[:-1] + b"\0", version=4) == make_header(spacing=2)
-    fading = make_header(spacing=2, backgrounds=BACKGROUNDS)
-    assert fading.pack() == payload[:-1] + b"\2"
-    assert Header.parse(fading.pack(), version=5) == fading
-    with pytest.raises(BadHeader, match="backgrounds is 3, allowed are 0, 1, 2"):
-        Header.parse(payload[:-1] + b"\3", version=5)
+    for kind, version in ((2, 5), (BACKGROUNDS, 6)):
+        later = make_header(spacing=2, backgrounds=kind)
+        assert later.version == version and later.pack() == payload[:-1] + bytes([kind])
+        assert Header.parse(later.pack(), version=version) == later
+        with pytest.raises(BadHeader, match="has backgrounds of a later version than its file"):
+            Header.parse(payload[:-1] + bytes([kind + 1]), version=version)
+    with pytest.raises(BadHeader, match=r"backgrounds is 4, allowed are 0\.\.3"):
+        make_header(backgrounds=4)
 
 
 @QUICK

@@ -54,10 +54,12 @@ def make_grid(shape: tuple[int, int, int], seed: int, bits: int) -> np.ndarray:
     return (tokens % (1 << bits)).astype(np.uint32)
 
 
-def make_background(turn: int, seed: int, turns: int, fade: int = 0) -> Background:
+def make_background(turn: int, seed: int, turns: int, fade: int = 0, pictures: int = 0
+                    ) -> Background:
     """A background of the streams' pictures, from plain integer arithmetic: most of the blocks that
     are told of lie beside each other, low frequencies are there more often, and some levels are as
-    large as they may be. Every other one has maps for so many latent frames."""
+    large as they may be. Every other one has maps for so many latent frames. Where `pictures` are
+    given the camera moves in them."""
     planes = []
     for number, size in enumerate(plane_sizes(WIDTH, HEIGHT)):
         r, c, y, x = np.meshgrid(*map(np.arange, (*size, 8, 8)), indexing="ij")
@@ -74,7 +76,10 @@ def make_background(turn: int, seed: int, turns: int, fade: int = 0) -> Backgrou
     t, r, c = np.meshgrid(*map(np.arange, (turns, *luma.told.shape)), indexing="ij")
     shown = ((c + t) // 2 % 3 > 0) ^ ((r * 5 + c * 3 + t) % 11 == 0)
     maps = shown & luma.told if seed % 2 else None
-    return Background(turn, 9 * seed + 1, (luma, blue, red), maps, fade)
+    t, corner, way = np.meshgrid(*map(np.arange, (pictures, 4, 2)), indexing="ij")
+    gone = (t - turn) * (5 + seed + corner * (2 - way)) + (t * 7 + corner * 3 + way) * t % 5
+    moves = gone.astype(np.int16) if pictures else None
+    return Background(turn, 9 * seed + 1, (luma, blue, red), maps, fade, moves)
 
 
 def told(background: Background | None) -> bytes:
@@ -85,7 +90,8 @@ def told(background: Background | None) -> bytes:
     planes = [(p.told.astype("u1").tobytes(), p.levels.astype("<i2").tobytes())
               for p in background.planes]
     maps = b"" if background.shown is None else background.shown.astype("u1").tobytes()
-    return fields + b"".join(part for plane in planes for part in plane) + maps
+    moves = b"" if background.moves is None else background.moves.astype("<i2").tobytes()
+    return fields + b"".join(part for plane in planes for part in plane) + maps + moves
 
 
 def formula_table() -> StaticTable:
@@ -143,13 +149,13 @@ def learned_coder(name: str = "learned8") -> TokenCoder:
 
 
 def learned_stream(spacings: tuple[float, ...] = (1, 1, 1, 1), name: str = "learned8",
-                   turns: dict[int, int] | None = None, fade: int = 0
+                   turns: dict[int, int] | None = None, kind: int = 1
                    ) -> tuple[bytes, dict[str, str]]:
     """A stream of coder 2, and what `write_stream` says of it."""
     coder = learned_coder(name)
     sha256 = hashlib.sha256((HERE / f"v1_{name}.prior.safetensors").read_bytes()).digest()
     named = {"prior": "golden8" if name == "learned8" else name, "prior_sha256": sha256}
-    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings, turns, fade)
+    return write_stream(CODER_LEARNED, 8, named, coder.encode, spacings, turns, kind)
 
 
 def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes, dict[str, str]]:
@@ -162,11 +168,11 @@ def make_stream(coder: int, bits: int, table: StaticTable | None) -> tuple[bytes
 def write_stream(coder: int, bits: int, named: dict[str, Any],
                  code: Callable[[np.ndarray, int], bytes],
                  spacings: tuple[float, ...] = (1, 1, 1, 1), turns: dict[int, int] | None = None,
-                 fade: int = 0) -> tuple[bytes, dict[str, str]]:
+                 kind: int = 1) -> tuple[bytes, dict[str, str]]:
     """Bytes of a stream of four segments, and the SHA-256 of its tokens and of its backgrounds.
 
     Where a spacing is above 1 it is of version 2, where one is below, of version 3. With `turns`,
-    those of the backgrounds by segment, it is of version 4, or of 5 where these fade.
+    those of the backgrounds by segment, it is of version 4 or later, by the kind of these.
     """
     header = Header(
         width=WIDTH,
@@ -188,7 +194,7 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
         keyint=17,
         spacing=int(max(spacings)),
         density=int(1 / min(spacings)),
-        backgrounds=0 if turns is None else 1 + (fade > 0),
+        backgrounds=0 if turns is None else kind,
         **named,
     )
     digest, still, pts, sink = hashlib.sha256(), hashlib.sha256(), 0, io.BytesIO()
@@ -203,7 +209,9 @@ def write_stream(coder: int, bits: int, named: dict[str, Any],
             pts = times[-1] + 1001
             payload = code(tokens, 21 * number)
             turn = (turns or {}).get(number)
-            background = None if turn is None else make_background(turn, number, len(tokens), fade)
+            pictures = header.pictures_of(len(tokens), spacing) if kind > 2 else 0
+            background = None if turn is None else make_background(
+                turn, number, len(tokens), 80 if kind > 1 else 0, pictures)
             still.update(told(background))
             writer.write_segment(Segment(times, payload, 21 * number, 1001, spacing,
                                          background.pack() if background else b""))
@@ -237,7 +245,9 @@ def main() -> None:
         "v3_learned8.mvt": partial(learned_stream, (0.5, 0.5, 2, 1)),
         "v4_learned8.mvt": partial(learned_stream, (1, 0.5, 2, 1), turns={0: 0, 1: 8, 3: 2}),
         "v5_learned8.mvt": partial(learned_stream, (1, 0.5, 2, 1), turns={0: 0, 1: 8, 3: 2},
-                                   fade=80),
+                                   kind=2),
+        "v6_learned8.mvt": partial(learned_stream, (1, 0.5, 2, 1), turns={0: 0, 1: 8, 3: 2},
+                                   kind=3),
     }
     for name, make in streams.items():
         if not (HERE / name).exists():

@@ -22,7 +22,7 @@ from bitstream import (
 )
 
 SPACINGS = {1: [1] * 4, 2: [2, 4, 1, 2], 3: [0.5, 0.5, 2, 1], 4: [1, 0.5, 2, 1],
-            5: [1, 0.5, 2, 1]}
+            5: [1, 0.5, 2, 1], 6: [1, 0.5, 2, 1]}
 CODERS = {name: learned_coder(name) for name in PRIORS}
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 
@@ -86,13 +86,18 @@ def test_stored_streams_decode(name):
     assert digest_of(stream.header, segments) == GOLDEN[name]["tokens_sha256"]
 
 
-def test_stored_backgrounds_decode():
-    with Reader(HERE / "v4_learned8.mvt") as reader:
+@pytest.mark.parametrize("version", [4, 5, 6])
+def test_stored_backgrounds_decode(version):
+    name = f"v{version}_learned8.mvt"
+    with Reader(HERE / name) as reader:
         found = [background_of(segment, reader.header) for segment in reader.iter_segments()]
     assert [b and (b.turn, b.step) for b in found] == [(0, 1), (8, 10), None, (2, 28)]
     assert all(b is None or all(plane.levels.any() for plane in b.planes) for b in found)
+    assert all(b is None or (b.fade > 0) == (version > 4) for b in found)
+    assert [b and b.moves is not None for b in found] == [version > 5, version > 5, None,
+                                                          version > 5]
     digest = hashlib.sha256(b"".join(map(told, found))).hexdigest()
-    assert digest == GOLDEN["v4_learned8.mvt"]["backgrounds_sha256"]
+    assert digest == GOLDEN[name]["backgrounds_sha256"]
 
 
 def test_every_stream_is_listed():
