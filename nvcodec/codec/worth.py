@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,8 +30,8 @@ EVEN = 8.0
 #: still. Squared errors saved alone would have a blur for what drifts.
 STIRRING, FLAT = 0.1, 2.5
 #: Texture begins at this diagonal. A block is told of where so many of the eight around it are, and
-#: any where so much of all texture is.
-LEAST_DIAGONAL, COMPANY, LEAST_SHARE = 2, 3, 0.5
+#: any where so much of all texture stands still: then also of what moves up to this part.
+LEAST_DIAGONAL, COMPANY, LEAST_SHARE, AT_LENGTH = 2, 3, 0.5, 0.16
 #: A coefficient is rounded up from here on.
 ROUNDING = 0.45
 #: Bits of a coefficient of 1 among such, more for each doubling, and of a block.
@@ -74,9 +76,16 @@ class Sums:
         worth = WORTH * passed * size ** 2 * (asked / size) ** EVEN
         fade, texture = _fade_at(size), self._texture()
         around = F.max_pool2d(texture[None], 3, 1, 1)[0]
-        planes = self._planes(STIRRING * around, fade, size, worth, relied)
-        told = torch.from_numpy(planes[0].told)
-        if not told.any() or texture[told].sum() < least * texture.sum():
+
+        def told_of(pays: Tensor, moving: Tensor) -> Tensor:
+            """Blocks to tell of; which are worth it, and what moves in each."""
+            still = _still(pays, moving, STIRRING * around)
+            if texture[still].sum() < least * texture.sum():
+                return torch.zeros_like(pays)
+            return _still(pays, moving, AT_LENGTH * around) | (pays & relied)
+
+        planes = self._planes(fade, size, worth, told_of)
+        if not planes[0].told.any():
             return None
         return bitstream.Background(turn, step, planes, None, fade), STIRRING * around
 
@@ -97,10 +106,10 @@ class Sums:
         texture = arithmetic.blocks_of(shown).square() * (arithmetic.diagonals() >= LEAST_DIAGONAL)
         return texture.sum((2, 3))
 
-    def _planes(self, stirring: Tensor, fade: int, size: float, worth: float, relied: Tensor
+    def _planes(self, fade: int, size: float, worth: float,
+                told_of: Callable[[Tensor, Tensor], Tensor]
                 ) -> tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane]:
-        """The planes at a step; a bit has to be worth so much squared error, over all frames, and
-        no more than that may move in a block."""
+        """The planes at a step; a bit has to be worth so much squared error, over all frames."""
         target = self._target()
         stacked = torch.stack((self.weight, self.seen, self.square, self.error))
         weight, seen, square, error = arithmetic.whole_blocks(stacked)
@@ -117,9 +126,7 @@ class Sums:
         share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
         saved = block_sums(error - moving) - luma.left - share[0] - share[1]
         pays = saved > worth * (luma.bits + BLOCK_BITS)
-        told = pays & (block_sums(moving) < times * stirring.clamp_min(FLAT * BLOCK ** 2))
-        told &= _around(told) >= COMPANY
-        told |= pays & relied
+        told = told_of(pays, block_sums(moving) / times)
         quarters = arithmetic.quarters(told)
         blue, red = (_plane(b, quarters & (b.bits > 0)) for b in both)
         return _plane(luma, told), blue, red
@@ -157,6 +164,12 @@ def _bits(steps: Tensor, levels: Tensor) -> Tensor:
 def _plane(found: _Levels, told: Tensor) -> bitstream.Plane:
     levels = torch.where(told[..., None, None], found.levels, 0.0)
     return bitstream.Plane(told.numpy(), levels.to(torch.int16).numpy())
+
+
+def _still(pays: Tensor, moving: Tensor, limits: Tensor) -> Tensor:
+    """Blocks that are worth it, and in which as much moves as may, among others."""
+    told = pays & (moving < limits.clamp_min(FLAT * BLOCK ** 2))
+    return told & (_around(told) >= COMPANY)
 
 
 def _around(told: Tensor) -> Tensor:
