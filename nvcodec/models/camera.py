@@ -38,6 +38,8 @@ ROBUST, LEVELS = 2.5, 1.5
 STILL, CLEAR, CLAMP = 0.85, 0.97, 4.0
 #: Nor where no corner goes that far, in pixels, before the finest level.
 LITTLE = 0.25
+#: The horizon, for a plane that is 1 in the middle of the picture.
+NEAREST = 1e-3
 #: Part of the reference that has to be in view.
 IN_VIEW = 0.1
 
@@ -71,9 +73,12 @@ def places(h: Homography, width: int, height: int, cell: int = 1) -> Tensor:
     x, y = ((torch.arange(-(-n // cell)) + 0.5) * cell for n in (width, height))
     h = h / (h[2] @ (width / 2, height / 2, 1))
     across, down, over = (float(a) * x + (float(b) * y + float(c))[:, None] for a, b, c in h)
-    there = torch.stack((across, down), -1).div_(over[..., None])
+    there = torch.empty(*over.shape, 2)
+    torch.div(across, over, out=there[..., 0])
+    torch.div(down, over, out=there[..., 1])
     # Beyond the horizon there is nothing.
-    return there.masked_fill_((over <= 1e-3)[..., None], -1e6)
+    beyond = over <= NEAREST
+    return there.masked_fill_(beyond[..., None], -1e6) if beyond.any() else there
 
 
 def sampled(planes: Tensor, at: Tensor, cell: int = 1, mode: str = "bilinear",
