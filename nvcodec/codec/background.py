@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bitstream
-from nvcodec.codec.worth import AT_FRAMES, LEAST_SHARE, Sums, block_sums
+from nvcodec.codec.worth import AT_FRAMES, LEAST_GAIN, Sums, block_sums
 from nvcodec.models import background as arithmetic
 from nvcodec.models.background import BLOCK
 from nvcodec.models.camera import Camera, Moves, homography, places, sampled
@@ -31,6 +31,8 @@ NEARER, QUIET = 0.5, 9.0
 #: sources move no more than what stands still may, or by this squared error, or by that part of
 #: what is usually wrong there.
 FORESEEN, UNSEEN = (4, 8, 16, 32, 64), 25.0
+#: What a background has to gain more when nothing has passed yet: a camera that moves leaves it.
+EARLY_GAIN = 0.2
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class BackgroundFinder:
             return None
         passed = self._passed()
         # What was relied on has to be told, however little it is.
-        least = 0.0 if self.relied.any() else LEAST_SHARE
+        least = 0.0 if self.relied.any() else LEAST_GAIN
         best = self.sums.best(TURN, self.qp, passed, passed, self.relied, least)
         if best is None:
             return None
@@ -133,12 +135,13 @@ class BackgroundFinder:
         if self.sums is not None:
             passed = self._passed()
             likely = max(passed, min(self.most, AT_FRAMES))
-            best = self.sums.best(TURN, self.qp, likely, passed, self.relied)
+            least = LEAST_GAIN + EARLY_GAIN * (1 - passed / likely)
+            best = self.sums.best(TURN, self.qp, likely, passed, self.relied, least)
             if best is not None:
                 found, stirring = best
                 limits = stirring.clamp_min(UNSEEN * BLOCK ** 2)
                 self.foreseen = (torch.from_numpy(found.planes[0].told),
-                                 torch.maximum(limits, NEARER * self.sums.wrong()))
+                                 torch.maximum(limits, NEARER * self.sums.usual()))
 
     def _passed(self) -> float:
         """How many frames there were."""
@@ -147,7 +150,7 @@ class BackgroundFinder:
     def _begin(self) -> None:
         sources, made = zip(*self.waiting, strict=True)
         self.sums = Sums(made[-1].float())
-        self.counted_on = self.relied = torch.zeros_like(self.sums.wrong(), dtype=torch.bool)
+        self.counted_on = self.relied = torch.zeros_like(self.sums.usual(), dtype=torch.bool)
         self.origin, self.camera = sources[-1][-1].float(), Camera(sources[-1][-1])
         pictures = torch.cat(sources)
         moves = np.concatenate((self.camera.back(pictures[:-1]), np.zeros((1, 4, 2), np.int16)))
@@ -174,6 +177,7 @@ class BackgroundFinder:
 
     def _count(self, turn: _Turn, made: Tensor, frames: float) -> None:
         assert self.sums is not None
+        self.sums.wrong += frames * _squared(turn.source[-1] - made.float())
         decoded = self._back(made, turn.moves[-1])[0].float()
         self.maps.append(self._stays(turn, decoded) | self.counted_on)
         self.moves.append(turn.moves[(len(turn.moves) - 1) % self.every::self.every])
@@ -207,6 +211,10 @@ class BackgroundFinder:
         if inside is not None:
             drift.masked_fill_(_blocks(inside) < BLOCK ** 2 - 0.5, float("inf"))
         return drift
+
+
+def _squared(off: Tensor) -> float:
+    return float(arithmetic.planes_of(off).square_().sum())
 
 
 def _blocks(plane: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,10 +26,10 @@ WORTH = 0.12
 EVEN = 8.0
 #: What moves in a block, as a part of its texture or as a squared error, up to which it stands
 #: still. Squared errors saved alone would have a blur for what drifts.
-STIRRING, FLAT = 0.1, 2.5
+STIRRING, FLAT = 0.16, 2.5
 #: Texture begins at this diagonal. A block is told of where so many of the eight around it are, and
-#: any where so much of all texture stands still: then also of what moves up to this part.
-LEAST_DIAGONAL, COMPANY, LEAST_SHARE, AT_LENGTH = 2, 3, 0.5, 0.16
+#: any where that takes this part off the squared error of all pictures: little of it shows.
+LEAST_DIAGONAL, COMPANY, LEAST_GAIN = 2, 3, 0.3
 #: A coefficient is rounded up from here on.
 ROUNDING = 0.45
 #: Bits of a coefficient of 1 among such, more for each doubling, and of a block.
@@ -48,6 +46,8 @@ class Sums:
         #: reference, by plane, and its square; and times the squared error of what is decoded.
         self.more = torch.zeros(reference.shape)
         self.weight, self.seen, self.square, self.error = torch.zeros(4, *reference.shape[:2])
+        #: Squared error of all that is decoded, covered or not, over frames.
+        self.wrong = 0.0
 
     def add(self, sources: list[Tensor], decoded: Tensor, share: Tensor, frames: float) -> None:
         """A turn that stands for so many frames, as the reference sees it: its pictures and the
@@ -64,9 +64,10 @@ class Sums:
             self.square += weight * more.square_().sum(-1)
 
     def best(self, turn: int, qp: float, frames: float, passed: float, relied: Tensor,
-             least: float = LEAST_SHARE) -> tuple[bitstream.Background, Tensor] | None:
+             least: float = LEAST_GAIN) -> tuple[bitstream.Background, Tensor] | None:
         """The background of a segment of so many frames that are as those that have passed, without
-        maps, and how much may move in each of its blocks; None where it is not worth its bits.
+        maps, and how much may move in each of its blocks; None where it is not worth its bits,
+        or takes less than this part off the squared error of all pictures.
 
         Blocks that are `relied` on are told of whatever moves in them and beside them.
         """
@@ -77,19 +78,12 @@ class Sums:
         fade, texture = _fade_at(size), self._texture()
         around = F.max_pool2d(texture[None], 3, 1, 1)[0]
 
-        def told_of(pays: Tensor, moving: Tensor) -> Tensor:
-            """Blocks to tell of; which are worth it, and what moves in each."""
-            still = _still(pays, moving, STIRRING * around)
-            if texture[still].sum() < least * texture.sum():
-                return torch.zeros_like(pays)
-            return _still(pays, moving, AT_LENGTH * around) | (pays & relied)
-
-        planes = self._planes(fade, size, worth, told_of)
-        if not planes[0].told.any():
+        planes, gain = self._planes(STIRRING * around, fade, size, worth, relied)
+        if not planes[0].told.any() or gain < least * self.wrong:
             return None
         return bitstream.Background(turn, step, planes, None, fade), STIRRING * around
 
-    def wrong(self) -> Tensor:
+    def usual(self) -> Tensor:
         """The usual squared error of each block as decoded, [rows, columns]."""
         return BLOCK ** 2 * block_sums(arithmetic.whole_blocks(self.error[None])[0]) / block_sums(
             arithmetic.whole_blocks(self.weight[None])[0]).clamp_min(1e-6)
@@ -106,10 +100,10 @@ class Sums:
         texture = arithmetic.blocks_of(shown).square() * (arithmetic.diagonals() >= LEAST_DIAGONAL)
         return texture.sum((2, 3))
 
-    def _planes(self, fade: int, size: float, worth: float,
-                told_of: Callable[[Tensor, Tensor], Tensor]
-                ) -> tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane]:
-        """The planes at a step; a bit has to be worth so much squared error, over all frames."""
+    def _planes(self, stirring: Tensor, fade: int, size: float, worth: float, relied: Tensor
+                ) -> tuple[tuple[bitstream.Plane, bitstream.Plane, bitstream.Plane], float]:
+        """The planes at a step, and the squared error that they save over all frames; a bit has to
+        be worth so much of that, and no more than `stirring` may move in a block."""
         target = self._target()
         stacked = torch.stack((self.weight, self.seen, self.square, self.error))
         weight, seen, square, error = arithmetic.whole_blocks(stacked)
@@ -126,10 +120,12 @@ class Sums:
         share = [b.left.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4 for b in both]
         saved = block_sums(error - moving) - luma.left - share[0] - share[1]
         pays = saved > worth * (luma.bits + BLOCK_BITS)
-        told = told_of(pays, block_sums(moving) / times)
+        told = pays & (block_sums(moving) < times * stirring.clamp_min(FLAT * BLOCK ** 2))
+        told &= _around(told) >= COMPANY
+        told |= pays & relied
         quarters = arithmetic.quarters(told)
         blue, red = (_plane(b, quarters & (b.bits > 0)) for b in both)
-        return _plane(luma, told), blue, red
+        return (_plane(luma, told), blue, red), float(saved[told].sum())
 
 
 class _Levels:
@@ -164,12 +160,6 @@ def _bits(steps: Tensor, levels: Tensor) -> Tensor:
 def _plane(found: _Levels, told: Tensor) -> bitstream.Plane:
     levels = torch.where(told[..., None, None], found.levels, 0.0)
     return bitstream.Plane(told.numpy(), levels.to(torch.int16).numpy())
-
-
-def _still(pays: Tensor, moving: Tensor, limits: Tensor) -> Tensor:
-    """Blocks that are worth it, and in which as much moves as may, among others."""
-    told = pays & (moving < limits.clamp_min(FLAT * BLOCK ** 2))
-    return told & (_around(told) >= COMPANY)
 
 
 def _around(told: Tensor) -> Tensor:
