@@ -31,8 +31,9 @@ NEARER, QUIET = 0.5, 9.0
 #: sources move no more than what stands still may, or by this squared error, or by that part of
 #: what is usually wrong there.
 FORESEEN, UNSEEN = (4, 8, 16, 32, 64), 25.0
-#: What a background has to gain more when nothing has passed yet: a camera that moves leaves it.
-EARLY_GAIN = 0.2
+#: What a background has to gain more when nothing has passed yet; and how many frames have to have
+#: where a camera moves, which may leave what it saw: what tokens rely on has to be told.
+EARLY_GAIN, SURE = 0.2, 60
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class BackgroundFinder:
     def _foresee(self) -> None:
         """What would be told if all went on as until now."""
         self.foreseen = None
-        if self.sums is not None:
-            passed = self._passed()
+        passed = self._passed()
+        if self.sums is not None and (passed >= SURE or not self.moves[-1].any()):
             likely = max(passed, min(self.most, AT_FRAMES))
             least = LEAST_GAIN + EARLY_GAIN * (1 - passed / likely)
             best = self.sums.best(TURN, self.qp, likely, passed, self.relied, least)

@@ -27,9 +27,11 @@ EVEN = 8.0
 #: What moves in a block, as a part of its texture or as a squared error, up to which it stands
 #: still. Squared errors saved alone would have a blur for what drifts.
 STIRRING, FLAT = 0.16, 2.5
-#: Texture begins at this diagonal. A block is told of where so many of the eight around it are, and
-#: any where that takes this part off the squared error of all pictures: little of it shows.
-LEAST_DIAGONAL, COMPANY, LEAST_GAIN = 2, 3, 0.3
+#: Texture begins at this diagonal. A block is told of where so many of the eight around it are.
+LEAST_DIAGONAL, COMPANY = 2, 3
+#: Any is where they have this part of all texture, and take that part off the squared error of all
+#: pictures: less does not show.
+LEAST_SHARE, LEAST_GAIN = 0.5, 0.3
 #: A coefficient is rounded up from here on.
 ROUNDING = 0.45
 #: Bits of a coefficient of 1 among such, more for each doubling, and of a block.
@@ -66,8 +68,8 @@ class Sums:
     def best(self, turn: int, qp: float, frames: float, passed: float, relied: Tensor,
              least: float = LEAST_GAIN) -> tuple[bitstream.Background, Tensor] | None:
         """The background of a segment of so many frames that are as those that have passed, without
-        maps, and how much may move in each of its blocks; None where it is not worth its bits,
-        or takes less than this part off the squared error of all pictures.
+        maps, and how much may move in each of its blocks; None where it is not worth its bits.
+        It has to take `least` off the squared error of all pictures, or 0 if it is needed anyway.
 
         Blocks that are `relied` on are told of whatever moves in them and beside them.
         """
@@ -79,7 +81,9 @@ class Sums:
         around = F.max_pool2d(texture[None], 3, 1, 1)[0]
 
         planes, gain = self._planes(STIRRING * around, fade, size, worth, relied)
-        if not planes[0].told.any() or gain < least * self.wrong:
+        told = torch.from_numpy(planes[0].told)
+        little = gain < least * self.wrong or texture[told].sum() < LEAST_SHARE * texture.sum()
+        if not told.any() or (least and little):
             return None
         return bitstream.Background(turn, step, planes, None, fade), STIRRING * around
 
