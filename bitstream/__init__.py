@@ -72,7 +72,7 @@ if TYPE_CHECKING:
         plane_sizes,
     )
     from .bitpack import join_bits, pack_tokens, split_bits, unpack_tokens
-    from .camera import MAX_MOVE, MOVE_UNIT, corners, is_plausible
+    from .camera import MAX_MOVE, is_plausible
     from .contexts import code_frames, code_tokens
     from .entropy import BitDecoder, BitEncoder
     from .table import Counts, StaticTable, Statistics, count_contexts
@@ -91,8 +91,6 @@ _LAZY = {
     "Background": "background",
     "MAX_LEVEL": "background",
     "MAX_MOVE": "camera",
-    "MOVE_UNIT": "camera",
-    "corners": "camera",
     "is_plausible": "camera",
     "MAX_STEP": "background",
     "MAX_TURNS": "background",
@@ -131,7 +129,6 @@ __all__ = [
     "MAX_MOVE",
     "MAX_STEP",
     "MAX_TURNS",
-    "MOVE_UNIT",
     "VERSION",
     "AudioEntry",
     "AudioPackets",
@@ -183,7 +180,6 @@ __all__ = [
     "checked_frames",
     "code_frames",
     "code_tokens",
-    "corners",
     "count_contexts",
     "decode_frames",
     "decode_tokens",

@@ -14,10 +14,10 @@ from .coefficients import above
 from .entropy import PROBABILITY_ONE
 from .errors import BadSegment
 
-__all__ = ["MAX_MOVE", "MOVE_UNIT", "code_moves", "corners", "is_plausible"]
+__all__ = ["MAX_MOVE", "code_moves", "is_plausible"]
 
-#: Moves are in this part of a pixel.
-MOVE_UNIT = 16
+# Moves are in this part of a pixel.
+_UNIT = 16
 MAX_MOVE = 32767
 # Most bits of a number that is coded.
 _WIDEST = 22
@@ -26,19 +26,19 @@ _KINDS = np.array((0, 1, 1, 2))
 _EVEN = PROBABILITY_ONE // 2
 
 
-def corners(width: int, height: int) -> Index:
+def _corners(width: int, height: int) -> Index:
     """Positions (x, y) of a picture's corners in units of moves, int64 [4, 2]: above, left and
     right, then below."""
-    return np.array([[0, 0], [width, 0], [0, height], [width, height]], np.int64) * MOVE_UNIT
+    return np.array([[0, 0], [width, 0], [0, height], [width, height]], np.int64) * _UNIT
 
 
 def is_plausible(moves: npt.NDArray[np.int16], width: int, height: int) -> bool:
     """Whether the corners [P, 4, 2] still go around the picture the same way, in each picture: all
     four triangles of three of them have an eighth of the area that they had, or more."""
-    there = (corners(width, height) + moves.astype(np.int64))[:, [0, 1, 3, 2]]
+    there = (_corners(width, height) + moves.astype(np.int64))[:, [0, 1, 3, 2]]
     ahead, behind = (np.roll(there, n, 1) - there for n in (-1, 1))
     areas = ahead[..., 0] * behind[..., 1] - ahead[..., 1] * behind[..., 0]
-    return bool((8 * areas >= width * height * MOVE_UNIT**2).all())
+    return bool((8 * areas >= width * height * _UNIT**2).all())
 
 
 def code_moves(bits: BitPlace, pictures: int,

@@ -152,7 +152,10 @@ class BackgroundFinder:
         sources, made = zip(*self.waiting, strict=True)
         self.sums = Sums(made[-1].float())
         self.counted_on = self.relied = torch.zeros_like(self.sums.usual(), dtype=torch.bool)
-        self.origin, self.camera = sources[-1][-1].float(), Camera(sources[-1][-1])
+        self.origin = sources[-1][-1].float()
+        height, width = self.origin.shape[:2]
+        self.camera = Camera(sources[-1][-1], lambda moves: bitstream.is_plausible(
+            moves[None], width, height))
         pictures = torch.cat(sources)
         moves = np.concatenate((self.camera.back(pictures[:-1]), np.zeros((1, 4, 2), np.int16)))
         for i, (source, picture) in enumerate(self.waiting):

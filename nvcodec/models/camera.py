@@ -8,7 +8,7 @@ counts little.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import bitstream
 from nvcodec.models.motion import luma
 
 #: [3, 3]: positions in the reference (x, y, 1) to positions in another picture, in pixels.
@@ -25,6 +24,8 @@ Homography = npt.NDArray[np.floating[Any]]
 #: int16 [4, 2], in 1/16 pixel: how far the corners go, as files have it.
 Moves = npt.NDArray[np.int16]
 
+#: Moves are in this part of a pixel, and so many at most.
+UNIT, MOST = 16, 32767
 #: Levels of the pyramid, steps on each at most, coarse to fine; the shorter side on the finest has
 #: FINEST pixels at least, and a picture LEAST.
 STEPS, FINEST, LEAST = (4, 4, 4), 160, 64
@@ -46,25 +47,27 @@ IN_VIEW = 0.1
 
 def homography(moves: Moves, width: int, height: int) -> Homography:
     """The one that takes the corners of a picture that far; float64 [3, 3]."""
-    corners = bitstream.corners(width, height) / bitstream.MOVE_UNIT
+    corners = _corners(width, height)
     rows = []
-    for (x, y), (u, v) in zip(corners, corners + moves / bitstream.MOVE_UNIT, strict=True):
+    for (x, y), (u, v) in zip(corners, corners + moves / UNIT, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y, u], [0, 0, 0, x, y, 1, -v * x, -v * y, v]]
     equations = np.array(rows, np.float64)
     return np.append(np.linalg.solve(equations[:, :8], equations[:, 8]), 1.0).reshape(3, 3)
 
 
 def moves_of(h: Homography, width: int, height: int) -> Moves | None:
-    """How far a homography takes the corners; None where files cannot have it."""
-    corners = bitstream.corners(width, height) / bitstream.MOVE_UNIT
+    """How far a homography takes the corners; None where that is beyond what moves can tell."""
+    corners = _corners(width, height)
     there = np.c_[corners, np.ones(4)] @ h.T
     if (there[:, 2] <= 0).any():
         return None
-    gone = np.rint((there[:, :2] / there[:, 2:] - corners) * bitstream.MOVE_UNIT)
-    if np.abs(gone).max() > bitstream.MAX_MOVE:
-        return None
-    moves: Moves = gone.astype(np.int16)
-    return moves if bitstream.is_plausible(moves[None], width, height) else None
+    gone = np.rint((there[:, :2] / there[:, 2:] - corners) * UNIT)
+    return None if np.abs(gone).max() > MOST else gone.astype(np.int16)
+
+
+def _corners(width: int, height: int) -> npt.NDArray[np.floating[Any]]:
+    """Above left and right, then below; (x, y) in pixels, [4, 2]."""
+    return np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
 
 
 def places(h: Homography, width: int, height: int, cell: int = 1) -> Tensor:
@@ -178,9 +181,16 @@ class Registration:
 
 
 class Camera:
-    """Follows a camera through the pictures around a reference."""
+    """Follows a camera through the pictures around a reference.
 
-    def __init__(self, reference: Tensor) -> None:
+    Args:
+        reference: uint8 [H, W, 3].
+        allowed: whether moves of the corners may be; where they may not it counts as not moved.
+    """
+
+    def __init__(self, reference: Tensor,
+                 allowed: Callable[[Moves], bool] = lambda _: True) -> None:
+        self.allowed = allowed
         self.height, self.width = reference.shape[:2]
         self.registration: Registration | None = None
         if min(self.height, self.width) >= LEAST:
@@ -210,7 +220,7 @@ class Camera:
             starts.append(last @ np.linalg.inv(self.path[-2]) @ last)
         h = self.registration.to(picture, starts)
         moves = moves_of(self.registration.in_pixels(h), self.width, self.height)
-        if moves is None:
+        if moves is None or not self.allowed(moves):
             h, moves = np.eye(3), np.zeros((4, 2), np.int16)
         self.path = [last, h]
         return moves
