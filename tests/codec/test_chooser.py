@@ -138,7 +138,7 @@ def test_short_segments_code_every_frame(bikes: Path, tmp_path: Path) -> None:
     """Files are of the lowest version that has what could have been chosen."""
     for qp, keyint, background, version in ((60, 5, False, 1), (60, 161, False, 2),
                                             (32, 161, False, 1), (5, 161, False, 3),
-                                            (32, 161, True, 5)):
+                                            (32, 161, True, 6)):
         wished = EncodeOptions(qp=qp, keyint=keyint, background=background, duration=0.2,
                                force=True)
         assert nvcodec.encode(bikes, tmp_path / "a.mvt", wished).spacing == (1, )
