@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, log1p
 
 import numpy as np
 import torch
@@ -31,9 +31,10 @@ NEARER, QUIET = 0.5, 9.0
 #: sources move no more than what stands still may, or by this squared error, or by that part of
 #: what is usually wrong there.
 FORESEEN, UNSEEN = (4, 8, 16, 32, 64), 25.0
-#: What a background has to gain more when nothing has passed yet; and how many frames have to have
-#: where a camera moves, which may leave what it saw: what tokens rely on has to be told.
-EARLY_GAIN, SURE = 0.2, 60
+#: What a background has to gain more when nothing has passed yet.
+EARLY_GAIN = 0.2
+#: Where no tokens rely on it, it has to gain so many decibels for each e-fold of the bits.
+DECIBELS = 5.0
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ class BackgroundFinder:
         least = torch.stack(shares).amin(0)
         return -F.max_pool2d(-least[None], 2)[0] > 0.99
 
-    def find(self) -> bitstream.Background | None:
-        """What to tell, once all pictures are there; None where it is not worth its bits, or where
-        there are too few to know."""
+    def find(self, spent: int = 1 << 30) -> bitstream.Background | None:
+        """What to tell, once all pictures are there, whose tokens take so many bytes; None where it
+        is not worth its bits, or where there are too few to know."""
         if self.sums is None:
             return None
         passed = self._passed()
@@ -124,24 +125,27 @@ class BackgroundFinder:
         best = self.sums.best(TURN, self.qp, passed, passed, self.relied, least)
         if best is None:
             return None
-        found, _ = best
-        shown = torch.stack(self.maps).numpy() & found.planes[0].told
+        shown = torch.stack(self.maps).numpy() & best.background.planes[0].told
         moves = np.concatenate(self.moves)
-        return replace(found, shown=shown if shown.any() else None,
-                       moves=moves if moves.any() else None)
+        found = replace(best.background, shown=shown if shown.any() else None,
+                        moves=moves if moves.any() else None)
+        is_free = moves.any() and not self.relied.any()
+        if is_free and best.decibels < DECIBELS * log1p(len(found.pack()) / spent):
+            return None
+        return found
 
     def _foresee(self) -> None:
         """What would be told if all went on as until now."""
         self.foreseen = None
-        passed = self._passed()
-        if self.sums is not None and (passed >= SURE or not self.moves[-1].any()):
+        # A camera that moves may leave what it saw; what tokens rely on has to be told.
+        if self.sums is not None and not self.moves[-1].any():
+            passed = self._passed()
             likely = max(passed, min(self.most, AT_FRAMES))
             least = LEAST_GAIN + EARLY_GAIN * (1 - passed / likely)
             best = self.sums.best(TURN, self.qp, likely, passed, self.relied, least)
             if best is not None:
-                found, stirring = best
-                limits = stirring.clamp_min(UNSEEN * BLOCK ** 2)
-                self.foreseen = (torch.from_numpy(found.planes[0].told),
+                limits = best.stirring.clamp_min(UNSEEN * BLOCK ** 2)
+                self.foreseen = (torch.from_numpy(best.background.planes[0].told),
                                  torch.maximum(limits, NEARER * self.sums.usual()))
 
     def _passed(self) -> float:

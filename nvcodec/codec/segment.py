@@ -117,7 +117,7 @@ class SegmentEncoder:
     def finish(self) -> tuple[bitstream.Segment, int]:
         """The chunk, and the CRC-32 of its tokens."""
         tokens, payload = self.packer.finish()
-        found = self.finder.find() if self.finder else None
+        found = self.finder.find(len(payload)) if self.finder else None
         chunk = bitstream.Segment(
             tuple(self.pts), payload, self.qp, self.last_duration, self.spacing,
             found.pack() if found else b"")

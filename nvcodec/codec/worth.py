@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import log10
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -38,6 +41,21 @@ ROUNDING = 0.45
 COEFFICIENT_BITS, DOUBLING_BITS, BLOCK_BITS = 1.4, 2.0, 1.0
 
 
+@dataclass(frozen=True)
+class Best:
+    """What to tell.
+
+    Attributes:
+        background: without maps.
+        stirring: how much may move in each of its blocks, as a squared error, [rows, columns].
+        decibels: that all pictures gain in PSNR.
+    """
+
+    background: bitstream.Background
+    stirring: Tensor
+    decibels: float
+
+
 class Sums:
     """What is known of each pixel of a reference, float32 [H, W, 3] of 0..255, from the frames that
     show it."""
@@ -66,9 +84,9 @@ class Sums:
             self.square += weight * more.square_().sum(-1)
 
     def best(self, turn: int, qp: float, frames: float, passed: float, relied: Tensor,
-             least: float = LEAST_GAIN) -> tuple[bitstream.Background, Tensor] | None:
+             least: float = LEAST_GAIN) -> Best | None:
         """The background of a segment of so many frames that are as those that have passed, without
-        maps, and how much may move in each of its blocks; None where it is not worth its bits.
+        maps; None where it is not worth its bits.
         It has to take `least` off the squared error of all pictures, or 0 if it is needed anyway.
 
         Blocks that are `relied` on are told of whatever moves in them and beside them.
@@ -85,7 +103,8 @@ class Sums:
         little = gain < least * self.wrong or texture[told].sum() < LEAST_SHARE * texture.sum()
         if not told.any() or (least and little):
             return None
-        return bitstream.Background(turn, step, planes, None, fade), STIRRING * around
+        return Best(bitstream.Background(turn, step, planes, None, fade), STIRRING * around,
+                    -10 * log10(max(1 - gain / self.wrong, 1e-3)) if self.wrong else 0.0)
 
     def usual(self) -> Tensor:
         """The usual squared error of each block as decoded, [rows, columns]."""
