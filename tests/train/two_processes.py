@@ -19,22 +19,16 @@ class StandIn(torch.nn.Module):
         return (a - b).abs().mean((1, 2, 3), keepdim=True)
 
 
-def main(data: str, cache: str, out: str, *recipes: str) -> None:
-    """Two steps of each recipe; the weights' sum goes to OUT/recipe/rank.txt."""
+def main(data: str, cache: str, out: str, recipe: str) -> None:
+    """Two steps; the weights' sum goes to OUT/rank.txt."""
     losses.load_lpips = lambda net, weights: StandIn()  # type: ignore[assignment,misc]
     torch.set_num_threads(1)
-    for recipe in recipes:
-        run(data, cache, Path(out) / recipe, recipe)
-
-
-def run(data: str, cache: str, out: Path, recipe: str) -> None:
-    """One of them."""
-    trainer = Trainer(RunSpec(out=out, data=(Path(data),), cache=Path(cache), model="tiny",
+    trainer = Trainer(RunSpec(out=Path(out), data=(Path(data),), cache=Path(cache), model="tiny",
                               recipe=recipe, steps=2, batch=1, frames=(5,), size=32, device="cpu"))
     while trainer.progress < 1:
         trainer.train_step()
     total = sum(float(p.detach().double().abs().sum()) for p in trainer.objective.parameters())
-    (out / f"{trainer.rank}.txt").write_text(f"{trainer.step} {total!r} {trainer.seconds!r}")
+    (Path(out) / f"{trainer.rank}.txt").write_text(f"{trainer.step} {total!r} {trainer.seconds!r}")
     torch.distributed.destroy_process_group()
 
 
