@@ -51,6 +51,11 @@ class BitEncoder:
         if bits.size:
             self._coder.encode(bits.astype(np.int32), _MODEL, _probabilities(p1))
 
+    @property
+    def size(self) -> int:
+        """Bytes of the payload if this were all."""
+        return _WORD.itemsize * int(self._coder.num_words())
+
     def finish(self) -> bytes:
         """Return the payload, a whole number of 32-bit words."""
         words: npt.NDArray[np.uint32] = self._coder.get_compressed()

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bitstream
-from nvcodec.codec.worth import AT_FRAMES, LEAST_GAIN, Sums, block_sums
+from nvcodec.codec.worth import AT_FRAMES, LEAST_GAIN, Best, Sums, block_sums
 from nvcodec.models import background as arithmetic
 from nvcodec.models.background import BLOCK
 from nvcodec.models.camera import Camera, Moves, homography, places, sampled
@@ -33,8 +33,11 @@ NEARER, QUIET = 0.5, 9.0
 FORESEEN, UNSEEN = (4, 8, 16, 32, 64), 25.0
 #: What a background has to gain more when nothing has passed yet.
 EARLY_GAIN = 0.2
-#: Where no tokens rely on it, it has to gain so many decibels for each e-fold of the bits.
-DECIBELS = 5.0
+#: Where the camera moves and no tokens rely on it yet, it has to gain so many decibels for each
+#: e-fold of the bits, by its step: what coarse ones gain is low frequencies, which show less.
+DECIBELS = ((18.0, 3.5), (30.0, 6.0))
+#: So many bytes that it comes for nothing.
+FREE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class BackgroundFinder:
         #: The turn that was looked at last.
         self.turn: _Turn | None = None
 
-    def add(self, source: Tensor, made: Tensor) -> None:
-        """The next turn, uint8: its pictures [T, H, W, 3], and the last as decoded [H, W, 3]."""
+    def add(self, source: Tensor, made: Tensor, spent: int = FREE) -> None:
+        """The next turn, uint8: its pictures [T, H, W, 3], and the last as decoded [H, W, 3];
+        tokens take so many bytes until now."""
         self.turns += 1
         if self.sums is None:
             self.waiting.append((source, made))
@@ -97,7 +101,7 @@ class BackgroundFinder:
         else:
             self._count(self._looked_at(source), made, self.frames)
         if self.turns in FORESEEN:
-            self._foresee()
+            self._foresee(spent)
 
     def spared(self, source: Tensor) -> Tensor | None:
         """Blocks of the next turn's pictures, uint8 [T, H, W, 3], that are foreseen to be covered
@@ -114,7 +118,7 @@ class BackgroundFinder:
         least = torch.stack(shares).amin(0)
         return -F.max_pool2d(-least[None], 2)[0] > 0.99
 
-    def find(self, spent: int = 1 << 30) -> bitstream.Background | None:
+    def find(self, spent: int = FREE) -> bitstream.Background | None:
         """What to tell, once all pictures are there, whose tokens take so many bytes; None where it
         is not worth its bits, or where there are too few to know."""
         if self.sums is None:
@@ -125,28 +129,31 @@ class BackgroundFinder:
         best = self.sums.best(TURN, self.qp, passed, passed, self.relied, least)
         if best is None:
             return None
+        found = self._told(best)
+        is_free = found.moves is not None and not self.relied.any()
+        return None if is_free and not _pays(best, found, spent) else found
+
+    def _told(self, best: Best) -> bitstream.Background:
+        """With the maps and the moves of all turns."""
         shown = torch.stack(self.maps).numpy() & best.background.planes[0].told
         moves = np.concatenate(self.moves)
-        found = replace(best.background, shown=shown if shown.any() else None,
-                        moves=moves if moves.any() else None)
-        is_free = moves.any() and not self.relied.any()
-        if is_free and best.decibels < DECIBELS * log1p(len(found.pack()) / spent):
-            return None
-        return found
+        return replace(best.background, shown=shown if shown.any() else None,
+                       moves=moves if moves.any() else None)
 
-    def _foresee(self) -> None:
-        """What would be told if all went on as until now."""
+    def _foresee(self, spent: int) -> None:
+        """What would be told if all went on as until now; or, as a camera that moves may leave what
+        it saw, and what tokens rely on has to be told, what would be if this were all."""
         self.foreseen = None
-        # A camera that moves may leave what it saw; what tokens rely on has to be told.
-        if self.sums is not None and not self.moves[-1].any():
-            passed = self._passed()
-            likely = max(passed, min(self.most, AT_FRAMES))
-            least = LEAST_GAIN + EARLY_GAIN * (1 - passed / likely)
-            best = self.sums.best(TURN, self.qp, likely, passed, self.relied, least)
-            if best is not None:
-                limits = best.stirring.clamp_min(UNSEEN * BLOCK ** 2)
-                self.foreseen = (torch.from_numpy(best.background.planes[0].told),
-                                 torch.maximum(limits, NEARER * self.sums.usual()))
+        if self.sums is None:
+            return
+        passed, moving = self._passed(), self.moves[-1].any()
+        likely = passed if moving else max(passed, min(self.most, AT_FRAMES))
+        least = LEAST_GAIN + EARLY_GAIN * (1 - passed / likely)
+        best = self.sums.best(TURN, self.qp, likely, passed, self.relied, least)
+        if best is not None and not (moving and not _pays(best, self._told(best), spent)):
+            limits = best.stirring.clamp_min(UNSEEN * BLOCK ** 2)
+            self.foreseen = (torch.from_numpy(best.background.planes[0].told),
+                             torch.maximum(limits, NEARER * self.sums.usual()))
 
     def _passed(self) -> float:
         """How many frames there were."""
@@ -219,6 +226,13 @@ class BackgroundFinder:
         if inside is not None:
             drift.masked_fill_(_blocks(inside) < BLOCK ** 2 - 0.5, float("inf"))
         return drift
+
+
+def _pays(best: Best, found: bitstream.Background, spent: int) -> bool:
+    """Whether a background that moves gains enough for its bits, beside so many bytes."""
+    steps, decibels = zip(*DECIBELS, strict=True)
+    asked = float(np.interp(found.step_size, steps, decibels))
+    return best.decibels >= asked * log1p(len(found.pack()) / spent)
 
 
 def _squared(off: Tensor) -> float:

@@ -27,6 +27,10 @@ RDO_REACH = 0.6
 class Packer(Protocol):
     """Latent values of one segment on their way to its payload."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes so far, about, or at most."""
+
     def push(self, z: NDArray[np.float32]) -> Tokens:
         """Take the next latent frames, values [t, H', W', bits]; tokens uint32 [t, H', W']."""
 
@@ -86,6 +90,10 @@ class _Whole:
     def __init__(self, coder: TokenCoder, qp: int) -> None:
         self.coder, self.qp = coder, qp
         self.parts: list[Tokens] = []
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts) * self.coder.token_bits // 8
 
     def push(self, z: NDArray[np.float32]) -> Tokens:
         self.parts.append(bitstream.join_bits(np.moveaxis(z > 0, -1, 0).view(np.uint8)))

@@ -202,6 +202,11 @@ class SignCoder:
         self._planes: NDArray[np.float32]
         self._tokens: list[Tokens] = []
 
+    @property
+    def size(self) -> int:
+        """Bytes of the payload so far."""
+        return self._encoder.size
+
     def push(self, z: NDArray[np.float32]) -> Tokens:
         """Code the next latent frames, values [t, H', W', bits]; tokens uint32 [t, H', W']."""
         for values in z:

@@ -26,7 +26,7 @@ from nvcodec.video.info import Frame
 #: The first qp, about where the usual rates are; the most that are tried; and how far off the wish
 #: the distortion may be (relative), which ends the search. It goes up and down by as much from one
 #: qp to the next.
-START_QP, MOST, TOLERANCE = 45.0, 5, 0.03
+START_QP, MOST, TOLERANCE = 45.0, 7, 0.03
 #: A long source is sampled in so many places, each of so many frames. Few bits make pictures that
 #: decay from a segment's first on, over some thirty frames, so that short samples look too good.
 PLACES, PLACE_FRAMES = 3, 65

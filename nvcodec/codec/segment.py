@@ -86,7 +86,7 @@ class SegmentEncoder:
     def _look(self, made: Tensor) -> None:
         """The last picture of the turn whose tokens were chosen last, as decoders have it."""
         assert self.finder is not None
-        self.finder.add(self.turn, made)
+        self.finder.add(self.turn, made, self.packer.size)
 
     def _send(self, z: Tensor) -> Tensor:
         """The next latent values [1, t, H', W', bits] -> the signs that the file has for them."""
