@@ -6,12 +6,13 @@ import ctypes
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from nvcodec.samples import sample_clips
 from tests.awake import awaken
@@ -62,12 +63,17 @@ def bunny(bikes: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
     """A release folder with the `tiny` model, random weights, a table and a prior for them."""
-    return _release(tmp_path_factory.mktemp("tiny"), carphone, _random_model())
+    return _once(tmp_path_factory, "tiny", lambda folder: _release(
+        folder, carphone, _random_model()))
 
 
 @pytest.fixture(scope="session")
 def scalable_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
     """The same, but with weights whose rate falls as qp rises, as that of trained ones does."""
+    return _once(tmp_path_factory, "scalable", lambda folder: _scalable(folder, carphone))
+
+
+def _scalable(folder: Path, clip: Path) -> Path:
     import torch
 
     model = _random_model()
@@ -82,7 +88,7 @@ def scalable_release(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -
         scale, shift = modulation.weight.chunk(2)
         scale[:, 0] = -0.95 / 20  # what depends on the picture fades,
         shift[:, 0] = torch.linspace(-1, 1, len(shift)) / 20  # what does not takes over
-    release = _release(tmp_path_factory.mktemp("scalable"), carphone, model)
+    release = _release(folder, clip, model)
     index = json.loads((release / "index.json").read_text())
     # The table alone: an untrained prior would put bumps into the curve of rate over qp.
     index["tiny"] = {k: v for k, v in index["tiny"].items() if not k.startswith("prior")}
@@ -102,6 +108,20 @@ def blurred_distance(monkeypatch: pytest.MonkeyPatch) -> None:
             return torch.nn.functional.avg_pool2d(a - b, 8).abs().mean((1, 2, 3), keepdim=True)
 
     monkeypatch.setattr(losses, "load_lpips", lambda net, weights: Blurred())
+
+
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
+    """What `make` makes in a folder, by whichever of the processes that run tests needs it first.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return make(factory.mktemp(name))
+    folder = factory.getbasetemp().parent / name
+    with FileLock(f"{folder}.lock"):
+        made = folder / "made"
+        if not made.exists():
+            folder.mkdir(exist_ok=True)
+            made.write_text(str(make(folder)))
+    return Path(made.read_text())
 
 
 def _random_model() -> Tokenizer:
@@ -125,10 +145,13 @@ def _release(folder: Path, clip: Path, model: Tokenizer) -> Path:
                 "objective": {}, "ema": {"steps": 0, "shadow": model.state_dict()}},
                folder / "checkpoint.pt")
     data = [_data(folder, clip)]
-    # One small step: a prior that changes the table's probabilities a little, at every qp alike.
-    train_prior(folder, "tiny", data, folder / "cache", PriorSpec(steps=1, lr=1e-5),
-                torch.device("cpu"))
-    release(folder / "checkpoint.pt", folder / "release", "tiny", data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nvcodec.train.ranges.CROPS", 4)
+        # One small step: a prior that changes the table's probabilities a little, at every qp
+        # alike.
+        train_prior(folder, "tiny", data, folder / "cache", PriorSpec(steps=1, lr=1e-5),
+                    torch.device("cpu"))
+        release(folder / "checkpoint.pt", folder / "release", "tiny", data)
     return folder / "release"
 
 
