@@ -33,16 +33,16 @@ def test_parts(frames: int | None, most: int, starts: list[int]) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_parts_join_to_the_same_bytes(bunny: Path, tmp_path: Path) -> None:
+def test_parts_join_to_the_same_bytes(talkie: Path, tmp_path: Path) -> None:
     """With sound, from a later start, and a part beyond the end (a container's wrong count)."""
     from nvcodec.codec.encode import encode_part, join
 
     options = EncodeOptions(model="tiny", coder="none", qp=20, keyint=3, start=0.5,
                             duration=0.4, verify=True)
     parts = [Part(0, 1), Part(1, 2), Part(3, 4), Part(7, None)]
-    coded = [c for part in parts for c in encode_part(str(bunny), options, part)]
-    report = join(bunny, tmp_path / "joined.mvt", options, coded)
-    whole = nvcodec.encode(bunny, tmp_path / "whole.mvt", options)
+    coded = [c for part in parts for c in encode_part(str(talkie), options, part)]
+    report = join(talkie, tmp_path / "joined.mvt", options, coded)
+    whole = nvcodec.encode(talkie, tmp_path / "whole.mvt", options)
     assert (tmp_path / "joined.mvt").read_bytes() == (tmp_path / "whole.mvt").read_bytes()
     assert report.audio_bytes > 0 and report.verified
     assert (report.frames, report.segments, report.qp, report.bpp) == (

@@ -79,11 +79,11 @@ def stopped(source: Path, target: Path, options: nvcodec.EncodeOptions,
     return nvcodec.encode(source, target, options, listen, lambda: coded[0] >= after)
 
 
-def test_sound_ends_with_the_pictures(tiny: str, bunny: Path, tmp_path: Path) -> None:
+def test_sound_ends_with_the_pictures(tiny: str, talkie: Path, tmp_path: Path) -> None:
     options = nvcodec.EncodeOptions(model=tiny, keyint=3, duration=0.32, coder="none")
-    report = stopped(bunny, tmp_path / "a.mvt", options, 3)
+    report = stopped(talkie, tmp_path / "a.mvt", options, 3)
     assert report.partial and 3 <= report.frames < 8 and not report.warnings
-    whole = nvcodec.encode(bunny, tmp_path / "b.mvt", options)
+    whole = nvcodec.encode(talkie, tmp_path / "b.mvt", options)
     assert not whole.partial and whole.frames == 8
     assert 0 < report.audio_bytes < whole.audio_bytes
 

@@ -16,26 +16,10 @@ from nvcodec import EncodeOptions, EncodeReport, Progress
 from nvcodec.codec import clip
 from nvcodec.codec.clip import Clip, Window
 from nvcodec.codec.events import ignore
-from nvcodec.video.audio import read_audio
 from nvcodec.video.reader import open_video
 from nvcodec.video.stills import write_png
-from nvcodec.video.writer import VideoWriter
 
 pytestmark = pytest.mark.usefixtures("scalable")
-
-
-@pytest.fixture(scope="module")
-def talkie(bunny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of a real clip with its sound, at an eighth of its size."""
-    path = tmp_path_factory.mktemp("talkie") / "a.mp4"
-    with open_video(bunny) as video, read_audio(bunny, duration=1.0) as audio, VideoWriter(
-            path, 160, 90, video.info.fps, video.info.time_base, video.info.color,
-            audio_streams=audio.streams) as out:
-        for packet in audio:
-            out.write_audio(packet)
-        for f in video.frames(duration=1.0):
-            out.write(np.ascontiguousarray(f.rgb[::8, ::8]), f.pts, f.duration)
-    return path
 
 
 def coded(source: Path, tmp_path: Path, **wish: object) -> EncodeReport:

@@ -75,14 +75,14 @@ def test_segments_cover_every_frame(keyint: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_sound_is_copied(bunny: Path, tmp_path: Path) -> None:
-    back = there_and_back(bunny, tmp_path, duration=0.5)
-    with read_audio(bunny, duration=0.5) as a, read_audio(back) as b:
+def test_sound_is_copied(talkie: Path, tmp_path: Path) -> None:
+    back = there_and_back(talkie, tmp_path, duration=0.5)
+    with read_audio(talkie, duration=0.5) as a, read_audio(back) as b:
         before, after = list(a), list(b)
         assert [s.codec for s in a.streams] == [s.codec for s in b.streams] == ["aac"]
     assert [p.data for p in after] == [p.data for p in before]
     assert len(after) > 15
-    silent = there_and_back(bunny, tmp_path / "x", duration=0.2, audio=False) if (
+    silent = there_and_back(talkie, tmp_path / "x", duration=0.2, audio=False) if (
         tmp_path / "x").mkdir() is None else None
     assert silent is not None
     with read_audio(silent) as none:
@@ -168,12 +168,12 @@ def test_tags_and_chapters_survive(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_reported_bpp_is_the_file(bunny: Path, tmp_path: Path) -> None:
-    report = nvcodec.encode(bunny, tmp_path / "a.mvt",
+def test_reported_bpp_is_the_file(talkie: Path, tmp_path: Path) -> None:
+    report = nvcodec.encode(talkie, tmp_path / "a.mvt",
                             EncodeOptions(model="tiny", duration=0.2, verify=True))
     size = (tmp_path / "a.mvt").stat().st_size
     assert report.file_bytes == size and report.audio_bytes > 0 and report.verified
-    assert report.bpp == pytest.approx(8 * (size - report.audio_bytes) / (5 * 1280 * 720))
+    assert report.bpp == pytest.approx(8 * (size - report.audio_bytes) / (5 * 160 * 90))
     assert nvcodec.inspect(tmp_path / "a.mvt")["bpp"] == pytest.approx(report.bpp)
     assert nvcodec.verify(tmp_path / "a.mvt")["frames"] == 5
 
