@@ -36,6 +36,9 @@ EARLY_GAIN = 0.2
 #: Where the camera moves and no tokens rely on it yet, it has to gain so many decibels for each
 #: e-fold of the bits, by its step: what coarse ones gain is low frequencies, which show less.
 DECIBELS = ((18.0, 3.5), (30.0, 6.0))
+#: Tokens rely on it where this part of it is going to be shown on average, if that goes on as in so
+#: many turns.
+LASTING, TREND = 0.45, 4
 #: So many bytes that it comes for nothing.
 FREE = 1 << 30
 
@@ -142,7 +145,8 @@ class BackgroundFinder:
 
     def _foresee(self, spent: int) -> None:
         """What would be told if all went on as until now; or, as a camera that moves may leave what
-        it saw, and what tokens rely on has to be told, what would be if this were all."""
+        it saw, and what tokens rely on has to be told, what would be if this were all, and where
+        most of it is going to be seen."""
         self.foreseen = None
         if self.sums is None:
             return
@@ -150,10 +154,22 @@ class BackgroundFinder:
         likely = passed if moving else max(passed, min(self.most, AT_FRAMES))
         least = LEAST_GAIN + EARLY_GAIN * (1 - passed / likely)
         best = self.sums.best(TURN, self.qp, likely, passed, self.relied, least)
-        if best is not None and not (moving and not _pays(best, self._told(best), spent)):
+        if best is not None and (not moving or (
+                self._lasts(best) and _pays(best, self._told(best), spent))):
             limits = best.stirring.clamp_min(UNSEEN * BLOCK ** 2)
             self.foreseen = (torch.from_numpy(best.background.planes[0].told),
                              torch.maximum(limits, NEARER * self.sums.usual()))
+
+    def _lasts(self, best: Best) -> bool:
+        """Whether most of what would be told goes on being shown."""
+        told = torch.from_numpy(best.background.planes[0].told)
+        shares = [float(shown[told].float().mean()) for shown in self.maps]
+        if len(shares) < 2 * TREND:
+            return False
+        slope = (shares[-1] - shares[-1 - TREND]) / TREND
+        left = (min(self.most, AT_FRAMES) - self._passed()) / self.frames
+        ahead = shares[-1] + slope * np.arange(1, max(left, 1) + 1)
+        return bool(ahead.clip(0, 1).mean() >= LASTING)
 
     def _passed(self) -> float:
         """How many frames there were."""
